@@ -1,0 +1,108 @@
+"""What a check is given, what it yields while it works, and what it gives back.
+
+A check is a generator: it yields what it needs of the world outside, and whoever drives it resumes it with the
+answer. So the same code runs in a worker, in a command and in a test. It gives back the findings it made.
+"""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import NamedTuple, TypeAlias
+
+from mwall.message.encoded_words import decode_words, decoded_pieces
+from mwall.message.header import values_by_name
+from mwall.smtp.addresses import Mailbox
+
+# So much text is worked on before others are served: a few milliseconds at the worst (design.md, promise 6).
+WINDOW = 65_536
+
+
+@dataclass(slots=True)
+class Envelope:
+    """What the transaction says of a message; `relay` tells that the client is one of relay_ips."""
+
+    client_address: IPv4Address | IPv6Address
+    relay: bool
+    helo_name: str
+    reverse_path: Mailbox | None
+    recipients: list[Mailbox]
+    smtputf8: bool = False
+
+
+class Finding(NamedTuple):
+    """A failed check: the variable's name in capitals, why (raw text of outside origin), its score in thousandths."""
+
+    check: str
+    reason: str
+    score: int
+
+
+class TimeSlice(NamedTuple):
+    """A request for nothing but a pause, so that others are served; resumed with None."""
+
+
+TIME_SLICE = TimeSlice()
+
+Request: TypeAlias = TimeSlice
+
+
+class MailHeader:
+    """The fields of one message, found by name in any case."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self, header: bytes) -> None:
+        """Parse a header section; raises HeaderError."""
+        self._values = values_by_name(header)
+
+    def values(self, name: str) -> list[str]:
+        """The unfolded, undecoded values of all fields of this lower-case name, in their order."""
+        return self._values.get(name, [])
+
+
+Check: TypeAlias = Callable[[Envelope, MailHeader], Generator[Request, object, list[Finding]]]
+
+
+def without_requests(look: Callable[[Envelope, MailHeader], list[Finding]]) -> Check:
+    """The check that a plain function makes, one that has nothing to ask for and is always quick."""
+
+    def check(envelope: Envelope, header: MailHeader) -> Generator[Request, object, list[Finding]]:
+        return look(envelope, header)
+        yield TIME_SLICE  # never reached: it makes this a generator
+
+    return check
+
+
+def decoded(values: list[str]) -> Generator[Request, object, str]:
+    """Return the values as a reader sees them (RFC 2047), one a line, with a space before and behind each.
+
+    The spaces let a key that begins or ends with one match a whole word at either end too.
+    """
+    if sum(map(len, values)) <= WINDOW:
+        text = " \n ".join([decode_words(value) for value in values])
+    else:
+        pieces: list[str] = []
+        work = 0
+        for value in values:
+            pieces.append(" \n " if pieces else "")
+            # A piece costs something however short it is, hence the 64.
+            for piece in decoded_pieces(value):
+                if piece:
+                    pieces.append(piece)
+                work += len(piece) + 64
+                if work > WINDOW:
+                    yield TIME_SLICE
+                    work = 0
+        text = "".join(pieces)
+    return f" {text} ".replace("\t", " ")
+
+
+def casefolded(text: str) -> Generator[Request, object, str]:
+    """Return text.casefold(), made in windows: Python needs up to twelve octets a character to make it at once."""
+    if len(text) <= WINDOW:
+        return text.casefold()
+    pieces = []
+    for start in range(0, len(text), WINDOW):
+        pieces.append(text[start : start + WINDOW].casefold())
+        yield TIME_SLICE
+    return "".join(pieces)

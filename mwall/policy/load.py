@@ -1,0 +1,78 @@
+"""The policy as a whole, made of the settings and the bytes of all files they name.
+
+All or nothing: it is used only if every file is right, so that a HUP never leaves half of a configuration in force.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mwall.config.grammar import ConfigurationError, Fault, quoted
+from mwall.config.maps import (
+    Domains,
+    Networks,
+    SpecialUsers,
+    parse_domains,
+    parse_networks,
+    parse_special_users,
+)
+from mwall.config.settings import Settings
+from mwall.config.values import parse_profile_name
+from mwall.policy.profile import Profile, parse_profile
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Whose mail is taken, from whom, and by which profile."""
+
+    local_domains: Domains
+    relay_ips: Networks
+    special_users: SpecialUsers
+    profiles: Mapping[str, Profile]
+    default_profile: Profile
+    relay_profile: Profile
+
+
+def load_policy(settings: Settings, maps: Mapping[str, bytes], profiles: Mapping[str, bytes]) -> Policy:
+    """The policy of these files; raises ConfigurationError with all that is wrong in any of them.
+
+    `maps` has the bytes of the files of settings.named_paths() by path; one that is missing there could not be read,
+    which the caller reports. `profiles` has those of profile_dir by path; a profile's name is its file's base name.
+    """
+    faults: list[Fault] = []
+    made: dict[str, Profile] = {}
+    names = {path.rpartition("/")[2]: path for path in profiles}
+    for name, path in sorted(names.items()):
+        profile = _profile(profiles[path], name, path, faults)
+        if profile:
+            made[name] = profile
+    local_domains = parse_domains(maps.get(settings.local_domains, b""), settings.local_domains, faults)
+    relay_ips = parse_networks(maps.get(settings.relay_ips, b""), settings.relay_ips, faults)
+    users_file = settings.special_users
+    special_users = parse_special_users(maps.get(users_file, b""), users_file, faults)
+    for line, key, name in special_users.items():
+        if name not in names:
+            faults.append(Fault(users_file, line, key, _unknown(name, names, settings)))
+    for variable in ("default_profile", "relay_profile"):
+        name = getattr(settings, variable)
+        if name not in names:
+            faults.append(Fault(settings.profile_dir, 0, variable, _unknown(name, names, settings)))
+    if faults:
+        raise ConfigurationError(faults)
+    default_profile, relay_profile = made[settings.default_profile], made[settings.relay_profile]
+    return Policy(local_domains, relay_ips, special_users, made, default_profile, relay_profile)
+
+
+def _profile(text: bytes, name: str, path: str, faults: list[Fault]) -> Profile | None:
+    try:
+        parse_profile_name(name)
+    except ValueError as error:
+        faults.append(Fault(path, 0, "", f"{error}; each file in profile_dir is one: rename it or move it away"))
+        return None
+    return parse_profile(text, name, path, faults)
+
+
+def _unknown(name: str, names: Iterable[str], settings: Settings) -> str:
+    near = difflib.get_close_matches(name, names, 1, cutoff=0.5)
+    hint = f"; did you mean {near[0]}?" if near else f"; there is no such file in {settings.profile_dir}"
+    return f"no profile is named {quoted(name)}{hint}"

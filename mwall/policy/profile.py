@@ -1,0 +1,66 @@
+"""Profiles: how much a message may have against it, and what is looked for.
+
+Each family of checks declares its own variables and makes its own checks of them; this file only gathers them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mwall.config.grammar import Fault, Variable, parse_assignments, read_variables
+from mwall.config.values import one_of, parse_flag, show_flag
+from mwall.message.fields_added import format_score
+from mwall.policy import address_rules, client_rules, header_rules
+from mwall.policy.checks import Check
+from mwall.policy.scores import parse_limit
+
+_FAMILIES = (header_rules, address_rules, client_rules)
+_COMPILERS: tuple[Callable[[Mapping[str, Any]], list[Check]], ...] = tuple(
+    family.compile_checks for family in _FAMILIES
+)
+
+_REGULAR: tuple[Variable, ...] = (
+    Variable("reject", parse_flag, "0", meaning="1: everything for this profile is refused", show=show_flag),
+    Variable(
+        "reject_score", parse_limit, "1", show=format_score,
+        meaning="the sum of scores at which a message is refused; below it warnings are added to its header",
+    ),
+    Variable(
+        "mode", one_of("enforce", "observe"), "enforce",
+        meaning="observe: nothing is refused; what would have happened is logged and tagged",
+    ),
+)  # fmt: skip
+
+PROFILE_VARIABLES: tuple[Variable, ...] = _REGULAR + tuple(
+    variable for family in _FAMILIES for variable in family.VARIABLES
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One profile; `reject_score` in thousandths."""
+
+    name: str
+    reject: bool
+    reject_score: int
+    observe: bool
+    checks: tuple[Check, ...]
+
+    @property
+    def refuses_all(self) -> bool:
+        """Whether a recipient of this profile is refused at RCPT already (550 5.7.1)."""
+        return self.reject and not self.observe
+
+
+def parse_profile(text: bytes, name: str, file: str, faults: list[Fault]) -> Profile | None:
+    """The profile that a file's text describes; None where it is at fault, with all that is wrong in `faults`."""
+    found: list[Fault] = []
+    assignments = parse_assignments(text, file, found)
+    if not assignments and not found:
+        found.append(Fault(file, 0, "", 'sets no variable; a profile that does nothing says so with reject="0"'))
+    values = read_variables(PROFILE_VARIABLES, assignments, file, found)
+    if found:
+        faults.extend(sorted(found, key=lambda fault: fault.line))
+        return None
+    checks = tuple(check for compile_checks in _COMPILERS for check in compile_checks(values))
+    return Profile(name, values["reject"], values["reject_score"], values["mode"] == "observe", checks)

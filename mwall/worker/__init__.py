@@ -1,0 +1,1 @@
+"""One worker: its event loop, the clients' and the backend's connections, the log."""

@@ -1,0 +1,246 @@
+"""A message's way from the end of its data to its reply: judged, passed to the backend or refused, and logged.
+
+The rules:
+- The client's 250 is the backend's, for this message; anything else is 4yz or 5yz.
+- Judging is a generator (policy/verdict.py): what it asks for is answered here,
+  a slice of time by serving others first once it has had its share.
+- A client that goes before our final dot has its message stopped; behind the dot
+  the message may be there twice, and the log says so (RFC 1047).
+- One line in the log for each message, whatever became of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any
+
+from mwall.message.fields_added import format_score, received_field, score_field, warning_field
+from mwall.message.header import MAX_HEADER_OCTETS, clean_header, header_end
+from mwall.policy.verdict import Envelope as JudgedEnvelope
+from mwall.policy.verdict import Verdict, judge
+from mwall.shared.health import Backend
+from mwall.smtp.client import Dialogue, Envelope, Extensions, Outcome, delivery
+from mwall.smtp.maildata import Fault
+from mwall.smtp.replies import refusal
+from mwall.worker.backend import Job, Loss
+
+if TYPE_CHECKING:
+    from mwall.worker.client import ClientConnection
+    from mwall.worker.worker import Worker
+
+_SLICE = 0.01  # seconds of judging before others are served
+_REMEMBER_REFUSED = 4 * 3600.0  # seconds
+
+
+class MessagePassage(Job):
+    """One message, from the end of its data to its reply."""
+
+    def __init__(self, worker: Worker, client: ClientConnection) -> None:
+        transaction = client.session.transaction
+        assert transaction is not None and transaction.mail_data is not None
+        self._worker = worker
+        self._client = client
+        self._transaction = transaction
+        self._mail_data = transaction.mail_data
+        self._size = self._mail_data.octets or self._mail_data.received
+        self._id = worker.next_id()
+        self._helo_name = client.session.helo_name
+        self._waiting = False
+        self._finished = False
+        self._judging: Generator[Any, Any, Verdict] | None = None
+        self._verdict: Verdict | None = None
+        self._header = b""
+        self._backend: Backend | None = None
+        self._times = [client.data_since or worker.loop.now, time.monotonic()]
+
+    # The client's side
+
+    def begin(self) -> None:
+        """Judges and passes on; the client is answered now or later."""
+        fault = self._mail_data.fault
+        if fault is not None:
+            self._finish(_answer_to_fault(fault, self._client.session.offers.size), fault.value)
+        else:
+            self._header = self._take_header()
+            self._judging = judge(
+                self._transaction.context, self._judged_envelope(), self._header, self._worker.settings.max_received
+            )
+            self._judge()
+        self._waiting = not self._finished
+
+    def client_gone(self) -> None:
+        """The client has gone while the message was on its way."""
+        if self._worker.pool.withdraw(self):
+            self._finish(b"", "client gone; nothing was delivered")
+
+    def abandon(self) -> None:
+        """Our own error: nothing more is to come of this message."""
+        self._worker.pool.withdraw(self)
+        self._finish(b"", "internal error")
+
+    def broken_off(self, why: str) -> None:
+        """The mail data never came to its end: only the log hears of it."""
+        self._worker.counters.add("messages_temporary")
+        self._log("TEMPORARY", why)
+
+    # Judging
+
+    def _take_header(self) -> bytes:
+        """The header section, cut off the chunks. More than can be one is taken for one, and refused by judge()."""
+        chunks = self._mail_data.chunks
+        number, end, start = 0, -1, b""
+        while end < 0 and number < len(chunks) and len(start) <= MAX_HEADER_OCTETS:
+            looked_at = len(start)
+            start += chunks[number]
+            end = header_end(start, looked_at)
+            number += 1
+        if end < 0:
+            end = len(start)
+        chunks[:number] = [start[end:]]
+        return start[:end]
+
+    def _judged_envelope(self) -> JudgedEnvelope:
+        mail = self._transaction.mail
+        return JudgedEnvelope(
+            client_address=self._client.address,
+            relay=self._client.relay,
+            helo_name=self._helo_name,
+            reverse_path=mail.reverse_path,
+            recipients=self._transaction.recipients,
+            smtputf8=mail.smtputf8,
+        )
+
+    def _judge(self) -> None:
+        """Runs the policy until it is done or has had its share of time."""
+        if self._finished:
+            return
+        assert self._judging is not None
+        until = time.monotonic() + _SLICE
+        try:
+            while True:
+                next(self._judging)
+                if time.monotonic() >= until:
+                    self._worker.loop.call_soon(self._client, self._judge)
+                    return
+        except StopIteration as stop:
+            verdict: Verdict = stop.value
+        self._verdict = verdict
+        self._times.append(time.monotonic())
+        if verdict.action == "reject":
+            code, enhanced_status_code = verdict.reply_code, verdict.enhanced_status_code
+            self._finish(refusal(code, enhanced_status_code, verdict.check, verdict.reason), "")
+        else:
+            self._complete(verdict)
+            self._worker.pool.request(self)
+
+    def _complete(self, verdict: Verdict) -> None:
+        """The message as it leaves: our fields on top, the header cleaned, the body as it came."""
+        domain = self._worker.settings.domain
+        transaction = self._transaction
+        recipients = transaction.recipients
+        fields = [
+            received_field(
+                self._helo_name,
+                self._client.address,
+                domain,
+                ("UTF8SMTP" if transaction.mail.smtputf8 else "ESMTP") if self._client.session.esmtp else "SMTP",
+                self._id,
+                str(recipients[0]) if len(recipients) == 1 else None,
+                self._worker.date(),
+            ),
+            score_field(verdict.score, domain),
+        ]
+        fields += [warning_field(finding.check, finding.reason, finding.score) for finding in verdict.findings]
+        if verdict.observed:
+            fields.append(warning_field("OBSERVE", f"would have been refused: {verdict.text}", verdict.score))
+        chunks = self._mail_data.chunks
+        chunks[:1] = [b"".join([*fields, clean_header(self._header), *chunks[:1]])]
+        self._header = b""
+
+    # What the pool does
+
+    def dialogue(self, extensions: Extensions) -> Dialogue:
+        if len(self._times) == 3:
+            self._times.append(time.monotonic())
+        mail = self._transaction.mail
+        chunks = self._mail_data.chunks
+        size = sum(map(len, chunks))
+        envelope = Envelope(mail.reverse_path, tuple(self._transaction.recipients), size, mail.eightbit, mail.smtputf8)
+        return delivery(envelope, extensions, chunks)
+
+    def done(self, backend: Backend, outcome: Outcome) -> None:
+        self._backend = backend
+        reverse_path = str(self._transaction.mail.reverse_path or "")
+        for mailbox, octets in outcome.refused:
+            until = self._worker.loop.now + _REMEMBER_REFUSED
+            self._worker.refused_recipients.remember(reverse_path, str(mailbox), octets, until)
+        if outcome.misconfigured:
+            text = f"refuses what we send: {outcome.backend_reply}"
+            self._worker.log.backend(str(backend), "BACKEND", "FATAL", text)
+        if outcome.delivered and self._client.gone:
+            self._worker.counters.add("possible_duplicates")
+            self._finish(outcome.answer, f"{outcome.backend_reply}; client gone before our reply: possible duplicate")
+        else:
+            self._finish(outcome.answer, outcome.backend_reply)
+
+    def lost(self, backend: Backend, loss: Loss, why: str) -> None:
+        self._backend = backend
+        text = "the mail server was lost before it had the message, please try again later"
+        if loss is Loss.AFTER_DOT:
+            self._worker.counters.add("possible_duplicates")
+            text = "no clear word from the mail server, please try again later"
+        self._finish(refusal(451, "4.4.2", "BACKEND", text), f"lost {loss.value}: {why}")
+
+    def unserved(self, answer: bytes, why: str) -> None:
+        self._finish(answer, why)
+
+    # The end
+
+    def _finish(self, answer: bytes, word: str) -> None:
+        """Answers the client and logs the one line; `word` is the backend's, or why it was not asked."""
+        if self._finished:
+            return
+        self._finished = True
+        level = "ACCEPT" if answer.startswith(b"2") else "REJECT" if answer.startswith(b"5") else "TEMPORARY"
+        counters = self._worker.counters
+        counters.add(_COUNTED_AS[level])
+        if level == "ACCEPT":
+            counters.add("octets_accepted", self._size)
+        self._client.answer_message(answer)
+        if self._waiting:
+            self._client.resume()
+        self._log(level, word or answer[:-2].decode("ascii"))
+
+    def _log(self, level: str, reply: str) -> None:
+        transaction, verdict = self._transaction, self._verdict
+        fields: dict[str, object] = {
+            "id": self._id,
+            "helo": self._helo_name,
+            "from": f"<{transaction.mail.reverse_path or ''}>",
+            "to": ",".join([f"<{recipient}>" for recipient in transaction.recipients]),
+            "size": self._size,
+        }
+        if verdict is not None:
+            fields["message-id"] = verdict.message_id
+            fields["profile"] = transaction.context.name
+            fields["score"] = f"{format_score(verdict.score)}/{format_score(verdict.limit)}"
+            fields["checks"] = ",".join([f"{found.check}:{format_score(found.score)}" for found in verdict.findings])
+        if self._backend is not None:
+            fields["backend"] = str(self._backend)
+        fields["reply"] = reply
+        times = [*self._times, time.monotonic()]
+        for name, start, end in zip(("receive", "check", "wait", "deliver"), times, times[1:], strict=False):
+            fields[name] = f"{end - start:.3f}"
+        self._worker.log.write("client", self._client.text, "MESSAGE", level, fields)
+
+
+_COUNTED_AS = {"ACCEPT": "messages_accepted", "REJECT": "messages_rejected", "TEMPORARY": "messages_temporary"}
+
+
+def _answer_to_fault(fault: Fault, size: int) -> bytes:
+    if fault is Fault.TOO_BIG:
+        return refusal(552, "5.3.4", "SIZE", f"a message here has at most {size} octets")
+    if fault is Fault.NO_MEMORY:
+        return refusal(452, "4.3.1", "MEMORY", "too much mail at once, please try again later")
+    return refusal(550, "5.5.2", "NEWLINE", "the message has a bare CR, a bare LF or a NUL; lines end in CRLF")

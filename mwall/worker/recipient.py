@@ -1,0 +1,151 @@
+"""RCPT: local or relay, which profile, and does the backend want the recipient (design.md, a message's way, step 3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mwall.policy.profile import Profile
+from mwall.policy.routing import is_local, profile_for
+from mwall.shared.health import Backend
+from mwall.smtp.addresses import Mailbox
+from mwall.smtp.client import Dialogue, Envelope, Extensions, Outcome, verification
+from mwall.smtp.replies import refusal
+from mwall.worker.backend import Job, Loss
+
+if TYPE_CHECKING:
+    from mwall.worker.client import ClientConnection
+    from mwall.worker.worker import Worker
+
+_YES_SECONDS = 3600.0
+_NO_SECONDS = 60.0
+_MAX_ANSWERS = 10_000
+
+
+class RecipientAnswers:
+    """What the backend has said of recipients, as one worker remembers it. Bounded: the oldest answers go first.
+
+    A yes holds for the recipient, whoever writes; a no only with that reverse-path, which may be what it was about.
+    """
+
+    def __init__(self) -> None:
+        self._yes: dict[Mailbox, float] = {}
+        self._no: dict[tuple[Mailbox | None, Mailbox], tuple[float, bytes]] = {}
+
+    def is_wanted(self, recipient: Mailbox, now: float) -> bool:
+        """Whether a yes is known; `now` in monotonic seconds."""
+        return self._yes.get(recipient, 0.0) > now
+
+    def refusal_of(self, reverse_path: Mailbox | None, recipient: Mailbox, now: float) -> bytes | None:
+        """The reply of a no that is known."""
+        until, octets = self._no.get((reverse_path, recipient), (0.0, b""))
+        return octets if until > now else None
+
+    def remember_yes(self, recipient: Mailbox, now: float) -> None:
+        """Keeps a yes."""
+        self._yes.pop(recipient, None)
+        self._yes[recipient] = now + _YES_SECONDS
+        if len(self._yes) > _MAX_ANSWERS:
+            del self._yes[next(iter(self._yes))]
+
+    def remember_no(self, reverse_path: Mailbox | None, recipient: Mailbox, octets: bytes, now: float) -> None:
+        """Keeps a permanent no."""
+        self._no.pop((reverse_path, recipient), None)
+        self._no[reverse_path, recipient] = (now + _NO_SECONDS, octets)
+        if len(self._no) > _MAX_ANSWERS:
+            del self._no[next(iter(self._no))]
+
+
+class RecipientQuestion(Job):
+    """One RCPT, from the command to its reply."""
+
+    def __init__(self, worker: Worker, client: ClientConnection) -> None:
+        session = client.session
+        assert session.transaction is not None and session.recipient is not None
+        self._worker = worker
+        self._client = client
+        self._transaction = session.transaction
+        self._recipient = session.recipient
+        self._reverse_path = session.transaction.mail.reverse_path
+        self._profile: Profile | None = None
+        self._waiting = False
+
+    def ask(self) -> bool:
+        """Whether the reply is there at once; else the backend is asked, and the client resumed with its answer."""
+        octets = self._judge()
+        if octets is None and self._worker.settings.verify_recipients:
+            now = self._worker.loop.now
+            if not self._worker.answers.is_wanted(self._recipient, now):
+                octets = self._worker.answers.refusal_of(self._reverse_path, self._recipient, now)
+                if octets is None:
+                    self._worker.pool.request(self)
+                    self._waiting = self._client.question is self
+                    return not self._waiting
+        self._answer(octets)
+        return True
+
+    def withdraw(self) -> None:
+        """The client has gone. An answer under way is worth having all the same."""
+        if self.connection is None:
+            self._worker.pool.withdraw(self)
+
+    def _judge(self) -> bytes | None:
+        """The refusal that needs no backend, None if there is none."""
+        policy = self._worker.policy
+        if not self._client.relay and not is_local(policy, self._recipient):
+            return refusal(550, "5.7.1", "RELAY", f"no mail for {self._recipient.domain} here; relaying denied")
+        profile = profile_for(policy, self._recipient, self._client.relay)
+        if self._transaction.recipients and self._transaction.context is not profile:
+            return refusal(452, "4.5.3", "PROFILE", "this recipient needs a transaction of its own, send it again")
+        if profile.refuses_all:
+            return refusal(550, "5.7.1", "PROFILE", "no mail is taken for this recipient")
+        self._profile = profile
+        reverse_path = "" if self._reverse_path is None else str(self._reverse_path)
+        return self._worker.refused_recipients.recall(reverse_path, str(self._recipient), self._worker.loop.now)
+
+    def _answer(self, octets: bytes | None) -> None:
+        client = self._client
+        client.question = None
+        if octets is None:
+            self._transaction.context = self._profile
+        elif not octets.startswith(b"452"):
+            self._worker.counters.add("recipients_rejected")
+            fields = {
+                "from": f"<{self._reverse_path or ''}>",
+                "to": f"<{self._recipient}>",
+                "reply": octets[:-2].decode("ascii"),
+            }
+            level = "REJECT" if octets.startswith(b"5") else "TEMPORARY"
+            self._worker.log.write("client", client.text, "RECIPIENT", level, fields)
+        client.session.answer_recipient(octets)
+
+    # What the pool does
+
+    def dialogue(self, extensions: Extensions) -> Dialogue:
+        mail = self._transaction.mail
+        envelope = Envelope(mail.reverse_path, (self._recipient,), mail.declared_size, mail.eightbit, mail.smtputf8)
+        return verification(envelope, extensions)
+
+    def done(self, backend: Backend, outcome: Outcome) -> None:
+        now = self._worker.loop.now
+        if outcome.delivered:
+            self._worker.answers.remember_yes(self._recipient, now)
+            self._resume(None)
+            return
+        if outcome.misconfigured:
+            text = f"refuses our question for a recipient: {outcome.backend_reply}"
+            self._worker.log.backend(str(backend), "BACKEND", "FATAL", text)
+        elif outcome.answer.startswith(b"5"):
+            self._worker.answers.remember_no(self._reverse_path, self._recipient, outcome.answer, now)
+        self._resume(outcome.answer)
+
+    def lost(self, backend: Backend, loss: Loss, why: str) -> None:
+        self._worker.log.backend(str(backend), "BACKEND", "TEMPORARY", f"lost when asked for a recipient: {why}")
+        self._resume(refusal(451, "4.4.2", "BACKEND", "the mail server was lost, please try again later"))
+
+    def unserved(self, answer: bytes, why: str) -> None:
+        self._resume(answer)
+
+    def _resume(self, octets: bytes | None) -> None:
+        self._answer(octets)
+        if self._waiting:
+            self._client.resume()

@@ -1,0 +1,249 @@
+"""One worker: one loop, its clients, its share of the backends; told by the master when to drain."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import select
+import socket
+import time
+
+from setproctitle import setproctitle
+
+from mwall.config.settings import Settings
+from mwall.policy.load import Policy
+from mwall.shared.health import Backend, Health
+from mwall.shared.memory import MemoryBudget
+from mwall.shared.recipients import RefusedRecipients
+from mwall.shared.seats import Full, Seats
+from mwall.shared.table import Table
+from mwall.smtp.replies import refusal
+from mwall.smtp.server import Limits
+from mwall.worker.client import ClientConnection, parse_peer
+from mwall.worker.counters import Counters
+from mwall.worker.log import Log
+from mwall.worker.loop import READ, Loop
+from mwall.worker.pool import Pool
+from mwall.worker.recipient import RecipientAnswers
+
+# What the master says and hears over the pair of sockets it shares with a worker.
+READY, DRAIN, QUIT = b"R", b"D", b"Q"
+
+_TICK = 1.0  # seconds
+_TROUBLED_TICK = 0.25
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_PAUSE = 0.25  # seconds without accepting when descriptors have run out
+_ANSWERS_WHEN_FULL = {
+    Full.TOTAL: refusal(421, "4.3.2", "LIMIT", "too many clients, please try again later", fatal=True),
+    Full.ADDRESS: refusal(421, "4.7.0", "LIMIT", "too many connections from your address", fatal=True),
+}
+_ANSWER_WHEN_DOWN = refusal(421, "4.3.2", "BACKEND", "the mail server behind this one is away", fatal=True)
+
+
+class Listener:
+    """A listening socket, shared by all workers."""
+
+    def __init__(self, worker: Worker, sock: socket.socket) -> None:
+        self._worker = worker
+        self.sock = sock
+
+    def listen(self) -> None:
+        """Accepts from now on. EPOLLEXCLUSIVE: one connection wakes one worker."""
+        self._worker.loop.watch(self.sock.fileno(), READ | select.EPOLLEXCLUSIVE, self)
+
+    def on_ready(self, events: int) -> None:
+        try:
+            sock, address = self.sock.accept()
+        except (BlockingIOError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            if error.errno == errno.EINVAL:  # shut down by the master, whose word is on its way
+                self._worker.loop.unwatch(self.sock.fileno())
+                return
+            if error.errno not in _OUT_OF_DESCRIPTORS:
+                self._worker.log.process("ERROR", f"accept: {error.strerror}")
+            # Level-triggered epoll would come back at once, thousands of times a second.
+            self._worker.loop.unwatch(self.sock.fileno())
+            self._worker.loop.call_at(self._worker.loop.now + _PAUSE, self, self._listen_again)
+            return
+        self._worker.welcome(sock, address[0])
+
+    def _listen_again(self) -> None:
+        if not self._worker.draining:
+            self.listen()
+
+    def on_bug(self) -> None:
+        """Nothing to end: the next client is served."""
+
+
+class Worker:
+    """What the parts of a worker share."""
+
+    def __init__(
+        self,
+        row: int,
+        settings: Settings,
+        policy: Policy,
+        table: Table,
+        backends: tuple[Backend, ...],
+        refused_recipients: RefusedRecipients,
+        listeners: list[socket.socket],
+        control: socket.socket,
+        log: Log,
+    ) -> None:
+        self.row = row
+        self.settings = settings
+        self.policy = policy
+        self.limits = Limits(settings.domain, settings.max_rcpt, settings.max_errors)
+        self.log = log
+        self.loop = Loop(log.bug)
+        self.counters = Counters(table, row)
+        self.memory = MemoryBudget(table, row, settings.max_memory)
+        self.refused_recipients = refused_recipients
+        self.answers = RecipientAnswers()
+        self.draining = False
+        self.pool = Pool(self.loop, settings, table, row, Health(table, backends), log, self.counters)
+        self._table = table
+        self._seats = Seats(table, row)
+        self._clients: set[ClientConnection] = set()
+        self._listeners = [Listener(self, sock) for sock in listeners]
+        self._control = control
+        self._started = time.time_ns() // 1000
+        self._messages = 0
+        self._refused: dict[str, int] = {}
+        self._next_sweep = 0.0
+        self._title = ""
+        self._date = (0, "")
+        log.on_lost = self._log_lost
+
+    def run(self, connections: int) -> None:
+        """Serves until told to go. `connections`: how many to open to the backend beforehand."""
+        self._table.worker_tick[self.row] = self.loop.now
+        self._control.setblocking(False)
+        self.loop.watch(self._control.fileno(), READ, self)
+        self.pool.warm_up(connections)
+        for listener in self._listeners:
+            listener.listen()
+        self._control.send(READY)
+        self._tick()
+        self.loop.run()
+
+    # What clients and messages use
+
+    def next_id(self) -> str:
+        """An id for a message: start of this worker in microseconds, row, number."""
+        self._messages += 1
+        return f"{self._started:x}.{self.row:x}.{self._messages:x}"
+
+    def date(self) -> str:
+        """Now, as RFC 5322 3.3 writes it."""
+        second = int(time.time())
+        if second != self._date[0]:
+            self._date = (second, time.strftime("%a, %d %b %Y %H:%M:%S %z", time.localtime(second)))
+        return self._date[1]
+
+    def welcome(self, sock: socket.socket, ip: str) -> None:
+        """A new client: a seat and a greeting, or 421."""
+        self.counters.add("connections")
+        peer = parse_peer(ip)
+        if self.pool.is_down():
+            self._turn_away(sock, _ANSWER_WHEN_DOWN, "the backend is away")
+            return
+        relay = peer.address in self.policy.relay_ips
+        seat = self._seats.claim(peer.key, 0 if relay else self.settings.max_per_ip)
+        if isinstance(seat, Full):
+            self._turn_away(sock, _ANSWERS_WHEN_FULL[seat], f"{seat.value}, the last from {peer.text}")
+            return
+        client = ClientConnection(self, sock, peer, seat, relay)
+        self._clients.add(client)
+        self.loop.watch(sock.fileno(), READ, client)
+        if self.settings.greeting_delay and not relay:
+            self.loop.call_at(self.loop.now + self.settings.greeting_delay, client, client.greet)
+        else:
+            client.greet()
+
+    def left(self, client: ClientConnection) -> None:
+        """A client's socket is closed."""
+        self._clients.discard(client)
+        self._seats.release(client.seat)
+        if self.draining and not self._clients:
+            self.loop.running = False
+
+    def _turn_away(self, sock: socket.socket, answer: bytes, why: str) -> None:
+        self.counters.add("refused_connections")
+        self._refused[why.partition(",")[0]] = self._refused.get(why.partition(",")[0], 0) + 1
+        with contextlib.suppress(OSError):
+            sock.send(answer, socket.MSG_DONTWAIT)
+            sock.shutdown(socket.SHUT_WR)
+        sock.close()
+
+    # The master's word
+
+    def on_ready(self, events: int) -> None:
+        try:
+            word = self._control.recv(16)
+        except BlockingIOError:
+            return
+        if not word or QUIT in word:
+            self.loop.running = False
+        elif DRAIN in word and not self.draining:
+            self._drain()
+
+    def on_bug(self) -> None:
+        """Nothing to end: the worker goes on."""
+
+    def _drain(self) -> None:
+        self.draining = True
+        for listener in self._listeners:
+            self.loop.unwatch(listener.sock.fileno())
+            listener.sock.close()
+        self.pool.drain()
+        for client in tuple(self._clients):
+            client.session.draining = True
+        self.loop.call_at(self.loop.now + self.settings.drain_timeout, self, self._end_drain)
+        self._next_sweep = 0.0
+        self._tick_clients()
+        if not self._clients:
+            self.loop.running = False
+
+    def _end_drain(self) -> None:
+        """drain_timeout is over: whoever is left is told, and given the time to read it."""
+        for client in tuple(self._clients):
+            client.end(421, "4.3.2", "restarting, please connect again")
+        self.loop.call_at(self.loop.now + 3.0, self, self._stop)
+
+    def _stop(self) -> None:
+        self.loop.running = False
+
+    # Time
+
+    def _tick(self) -> None:
+        now = self.loop.now
+        self._table.worker_tick[self.row] = now
+        self.loop.call_at(now + (_TROUBLED_TICK if self.pool.is_troubled else _TICK), self, self._tick)
+        self.pool.tick()
+        if now >= self._next_sweep:
+            self._next_sweep = now + _TICK
+            self._tick_clients()
+            self._report()
+
+    def _tick_clients(self) -> None:
+        now = self.loop.now
+        for client in tuple(self._clients):
+            client.tick(now)
+
+    def _report(self) -> None:
+        for why, count in self._refused.items():
+            self.log.process("NOTICE", f"turned away {count} clients: {why}")
+        self._refused.clear()
+        state = "draining, " if self.draining else ""
+        connections = self._table.worker_connections[self.row]
+        title = f"messagewall: worker {self.row + 1}, {state}{len(self._clients)} clients, {connections} backends"
+        if title != self._title:
+            self._title = title
+            setproctitle(title)
+
+    def _log_lost(self) -> None:
+        self.counters.add("log_lines_lost")
+
+

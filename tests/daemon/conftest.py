@@ -1,0 +1,57 @@
+"""The real daemon in a real chroot, and real peers around it, each on ports of its own and ended by pid."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.harness import Daemon, Sink, Site
+
+_PORTS = itertools.count(20000 + os.getpid() % 500 * 20)
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """A port that no other test of this run uses."""
+    return lambda: next(_PORTS)
+
+
+@pytest.fixture(scope="session")
+def new_site(
+    need_root: None, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Callable[[], Site]:
+    """new_site() is another folder that can be the daemon's root: configuration, profiles, maps."""
+
+    def make() -> Site:
+        folder = tmp_path_factory.mktemp("site")
+        for parent in (folder, *folder.parents):
+            if parent != Path("/tmp") and parent.is_relative_to("/tmp"):
+                parent.chmod(0o755)
+        return Site(folder, free_port(), free_port())
+
+    return make
+
+
+@pytest.fixture
+def site(new_site: Callable[[], Site]) -> Site:
+    """A site of the test's own. Edit before daemon.start()."""
+    return new_site()
+
+
+@pytest.fixture
+def sink(site: Site, need_program: Callable[[str], str]) -> Iterator[Sink]:
+    """smtp-sink as the backend, which keeps every message in a folder."""
+    with Sink(need_program("smtp-sink"), site.backend_port, site.folder.parent / f"{site.folder.name}-mail") as running:
+        yield running
+
+
+@pytest.fixture
+def daemon(site: Site) -> Iterator[Daemon]:
+    """The daemon in the foreground, its log in a file; daemon.start() starts it."""
+    running = Daemon(site)
+    yield running
+    running.end()
