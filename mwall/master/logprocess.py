@@ -75,6 +75,8 @@ def fork_log_process(
         log.process("ERROR", f"no log process: {error}")
     except OrphanError:
         pass
+    except Exception:
+        log.bug()
     finally:
         os._exit(1)
 

@@ -31,8 +31,17 @@ def preload() -> None:
         raise ValueError("a first trace, so that what traceback needs is there")
     except ValueError:
         traceback.format_exc()
-    for module in tuple(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if file and getattr(module, "__name__", "").startswith("mwall"):
-            linecache.getlines(file)
+    _keep_source_lines()
     _ = encodings.idna.ToASCII("localhost")
+
+
+def _keep_source_lines() -> None:
+    """Our own for the traces of bugs. For other modules none, rather than a search for their files in the chroot.
+
+    An entry without a time of modification is not compared with its file, see linecache.checkcache().
+    """
+    for name, module in tuple(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file:
+            lines = linecache.getlines(file) if name.partition(".")[0] in ("mwall", "__main__") else []
+            linecache.cache[file] = (0, None, lines, file)

@@ -77,7 +77,8 @@ def start(place: Place, pid_path: str | None) -> int:
     kept += [pid_file.descriptor] if pid_file else []
     if place.foreground:
         _detach(kept, detach=False)
-        return _be_master(place, configuration, inheritance, identity, pid_file, None)
+        _be_master(place, configuration, inheritance, identity, pid_file, None)
+        return os.EX_OK
     status = StatusPipe()
     child = os.fork()
     if child:
@@ -87,7 +88,8 @@ def start(place: Place, pid_path: str | None) -> int:
     try:
         status.speak()
         _detach([*kept, status.descriptor], detach=True)
-        code = _be_master(place, configuration, inheritance, identity, pid_file, status)
+        _be_master(place, configuration, inheritance, identity, pid_file, status)
+        code = os.EX_OK
     except StartError as error:
         code, word = error.code, str(error)
     except ConfigurationError as error:
@@ -106,12 +108,26 @@ def _be_master(
     identity: Identity | None,
     pid_file: PidFile | None,
     status: StatusPipe | None,
-) -> int:
-    """From the detachment on: the process that becomes the master."""
-    settings = configuration.settings
+) -> None:
+    """From the detachment on: the process that becomes the master, until the last worker has left."""
     setproctitle("messagewall: master")
     if pid_file is not None:
         pid_file.write()
+    try:
+        _go_to_jail(place, configuration.settings, inheritance, identity, pid_file, status).run()
+    finally:
+        if pid_file is not None:
+            pid_file.let_go()
+
+
+def _go_to_jail(
+    place: Place,
+    settings: Settings,
+    inheritance: Inheritance,
+    identity: Identity | None,
+    pid_file: PidFile | None,
+    status: StatusPipe | None,
+) -> Master:
     ours = [mine for mine in (pid_file, status) if mine is not None]
     log_process = 0
     if inheritance.log_daemon is not None:
@@ -127,8 +143,7 @@ def _be_master(
     log = inheritance.log("master", settings)
     for lack in lacks:
         log.process("WARNING", f"not enforced: {lack}")
-    Master(place, configuration, inheritance, log_process, pid_file, status).run()
-    return os.EX_OK
+    return Master(place, configuration, inheritance, log_process, pid_file, status)
 
 
 def _refuse_writable(settings: Settings, place: Place, identity: Identity) -> None:

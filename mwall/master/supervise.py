@@ -100,9 +100,12 @@ class Master:
                 self._obey()
                 self._reap()
                 self._tend()
+        except StartError:
+            raise
+        except Exception:
+            self._log.bug()  # the command that would have heard of it has long gone
+            raise
         finally:
-            if self._pid_file is not None:
-                self._pid_file.let_go()
             if self._log_process:
                 with suppress(OSError):
                     os.kill(self._log_process, signal.SIGKILL)

@@ -49,8 +49,13 @@ class Health:
         self._table.health_failures[backend.row] = 0
 
     def note_failure(self, backend: Backend, now: float) -> int:
-        """A connection did not come up. The number of failures in a row."""
+        """A connection did not come up. The number of failures in a row; 0 when this one belongs to the last.
+
+        Connections tried together fail together: as one failure, or twenty of them would make the longest back-off.
+        """
         failures = int(self._table.health_failures[backend.row]) + 1
+        if failures > 1 and now < self._table.health_next_attempt[backend.row]:
+            return 0
         wait = min(BACK_OFF_MOST, BACK_OFF_FIRST * 2 ** min(failures - 1, 10))
         self._table.health_next_attempt[backend.row] = now + wait
         self._table.health_failures[backend.row] = failures

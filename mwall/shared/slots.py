@@ -58,8 +58,9 @@ class Slots:
     def release(self, slot: int) -> None:
         """Gives the slot back and wakes who has waited longest for one."""
         table = self._table
-        table.slot_owner[slot] = 0
+        # The state first: a slot that is not FREE and has no owner would be lost if we were killed between the two.
         table.slot_state[slot] = SlotState.FREE
+        table.slot_owner[slot] = 0
         table.release_lock(slot)
         self.held -= 1
         waiter = table.longest_waiter(self._row)

@@ -21,7 +21,7 @@ from mwall.shared.health import Backend
 from mwall.shared.slots import SlotState
 from mwall.smtp.client import Dialogue, Extensions, Flight, Outcome, OutOfStepError, Wait, keep_alive, opening, reset
 from mwall.smtp.replies import MalformedReplyError, Reply, ReplyReader, refusal_of_backend
-from mwall.worker.loop import READ, WRITE
+from mwall.worker.loop import READ, WRITE, Watched
 
 if TYPE_CHECKING:
     from mwall.worker.pool import Pool
@@ -43,6 +43,7 @@ class Loss(Enum):
 class Job:
     """What a connection is wanted for. Subclassed by who wants it."""
 
+    owner: Watched  # whose session it is
     wanted_since = 0.0
     connection: BackendConnection | None = None
 
@@ -242,9 +243,10 @@ class BackendConnection:
             return
         if answer.code >= 400:
             octets, misconfigured = refusal_of_backend(answer, "the message")
-            job.done(backend, Outcome(octets, str(answer), misconfigured=misconfigured))
+            self._loop.guard(job.owner, job.done, backend, Outcome(octets, str(answer), misconfigured=misconfigured))
         else:
-            job.lost(backend, Loss.BEFORE_DOT, f"replied before the end of data: {answer}")
+            why = f"replied before the end of data: {answer}"
+            self._loop.guard(job.owner, job.lost, backend, Loss.BEFORE_DOT, why)
 
     # The dialogue
 
@@ -338,7 +340,7 @@ class BackendConnection:
             self._without_message += 1
         if job is not None:
             job.connection = None
-            job.done(self.backend, outcome)
+            self._loop.guard(job.owner, job.done, self.backend, outcome)
         if carried:
             self._at_rest()
         elif self._socket.fileno() >= 0:
@@ -358,8 +360,8 @@ class BackendConnection:
         elif job is not None:
             job.connection = None
             if dot_sent:
-                job.lost(self.backend, Loss.AFTER_DOT, why)
+                self._loop.guard(job.owner, job.lost, self.backend, Loss.AFTER_DOT, why)
             elif reused:  # it may have been dead before; the last one tried is a new one, so this ends
                 self._pool.request(job)
             else:
-                job.lost(self.backend, Loss.BEFORE_DOT, why)
+                self._loop.guard(job.owner, job.lost, self.backend, Loss.BEFORE_DOT, why)

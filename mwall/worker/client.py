@@ -162,7 +162,7 @@ class ClientConnection:
 
     def resume(self) -> None:
         """The event was answered from elsewhere: send the reply and go on."""
-        if self.gone:
+        if self.gone or self.session.closing:
             return
         if self._events == 0:
             self._watch(READ)

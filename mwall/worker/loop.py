@@ -83,18 +83,19 @@ class Loop:
                         self._contain(watched)
             if self._put_off:
                 for _ in range(len(self._put_off)):
-                    self._call(*self._put_off.popleft())
+                    self.guard(*self._put_off.popleft())
             while self._timers and self._timers[0][0] <= self.now:
-                self._call(*heapq.heappop(self._timers)[2:])
+                self.guard(*heapq.heappop(self._timers)[2:])
 
     def _patience(self) -> float:
         if self._put_off:
             return 0.0
         return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else -1
 
-    def _call(self, watched: Watched, call: Callable[[], None]) -> None:
+    def guard(self, watched: Watched, call: Callable[..., None], *arguments: object) -> None:
+        """Calls on behalf of another than the one being served: an error of ours in it is laid at that one's door."""
         try:
-            call()
+            call(*arguments)
         except Exception:
             self._contain(watched)
 

@@ -40,7 +40,7 @@ class MessagePassage(Job):
         transaction = client.session.transaction
         assert transaction is not None and transaction.mail_data is not None
         self._worker = worker
-        self._client = client
+        self._client = self.owner = client
         self._transaction = transaction
         self._mail_data = transaction.mail_data
         self._size = self._mail_data.octets or self._mail_data.received

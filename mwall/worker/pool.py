@@ -29,6 +29,7 @@ from mwall.worker.log import Log
 from mwall.worker.loop import READ, Loop
 
 ROOM_FOR_OUR_FIELDS = 8192  # octets that the fields put on top may add to a message
+_MUCH_LONGER = 0.5  # seconds that another worker's message has waited longer than ours
 _BACKSTOP = 0.1  # seconds after which a waiter looks at the table again, woken or not
 
 
@@ -88,7 +89,7 @@ class Pool:
         now = self.loop.now
         for connection in tuple(self._connections):
             if connection.is_resting:
-                if now - connection.idle_since >= self.settings.backend_idle:
+                if now - connection.idle_since >= self.settings.backend_idle or self._is_second_best(connection):
                     connection.quit()
                 elif connection.is_silent:
                     self._idle.remove(connection)
@@ -133,7 +134,7 @@ class Pool:
         self._opening -= 1
         self._counters.add("backend_failures")
         failures = self._health.note_failure(connection.backend, self.loop.now)
-        if failures == 1 or not failures & (failures - 1):  # the first, second, fourth, eighth time
+        if failures.bit_count() == 1:  # the first, second, fourth, eighth time
             level = "FATAL" if why.startswith(("greeting", "EHLO")) else "TEMPORARY"
             text = f"no connection: {why}; {failures} in a row; trying on"
             self._log.backend(str(connection.backend), "BACKEND", level, text)
@@ -142,7 +143,7 @@ class Pool:
     def rests(self, connection: BackendConnection) -> None:
         """It has nothing to do."""
         connection.deadline = math.inf
-        if connection.is_worn:
+        if connection.is_worn or self._is_second_best(connection):
             connection.quit()
             self._look()
         elif self._queue:
@@ -157,6 +158,11 @@ class Pool:
             connection.reused = True  # who takes it from here cannot know whether it still lives
             self.slots.note(connection.slot, SlotState.IDLE, connection.idle_since)
             self._give_way()
+
+    def _is_second_best(self, connection: BackendConnection) -> bool:
+        """Whether a backend that comes before this one serves: back again, or this one was only asked what it offers."""
+        preferred = self._health.first_up()
+        return preferred is not None and preferred != connection.backend
 
     def closed(self, connection: BackendConnection) -> None:
         """Its socket is closed."""
@@ -238,11 +244,12 @@ class Pool:
 
     def _should_hand_over(self) -> bool:
         waiter = self._table.longest_waiter(self._row)
-        return (
-            waiter is not None
-            and self._table.worker_waiting_since[waiter] < self._queue[0].wanted_since
-            and self.slots.held > self.slots.held_by(waiter)
-        )
+        if waiter is None:
+            return False
+        longer = self._queue[0].wanted_since - self._table.worker_waiting_since[waiter]
+        theirs = self.slots.held_by(waiter)
+        # Where one has a slot more than the other, only a wait that is much longer is worth a new connection.
+        return longer > 0 and self.slots.held > theirs + (theirs > 0 and longer < _MUCH_LONGER)
 
     def _give_way(self) -> None:
         """The oldest idle connection for a worker that waits; its release wakes that worker."""
@@ -257,20 +264,27 @@ class Pool:
             if now - job.wanted_since >= self.settings.backend_wait:
                 self._queue.remove(job)
                 text = "all connections to the mail server are busy, please try again later"
-                job.unserved(refusal(451, "4.3.2", "BACKEND", text), "no free connection in time")
+                answer = refusal(451, "4.3.2", "BACKEND", text)
+                self.loop.guard(job.owner, job.unserved, answer, "no free connection in time")
 
     def _give_up_all(self) -> None:
         text = "the mail server behind this one is away, please try again later"
         while self._queue:
-            self._queue.popleft().unserved(refusal(451, "4.4.1", "BACKEND", text), "no backend answers")
+            job = self._queue.popleft()
+            self.loop.guard(job.owner, job.unserved, refusal(451, "4.4.1", "BACKEND", text), "no backend answers")
 
     def _probe(self) -> None:
         """Keeps looking whether a backend that is away has come back, and learns what a new one offers."""
         backend = self._health.due(self.loop.now)
         if backend is None or any(c.backend == backend and not c.extensions for c in self._connections):
             return
-        if self._table.take_prober():
+        if not self._table.take_prober() or self._open(backend):
+            return
+        if self._idle:  # every slot is taken: one that rests gives way, or the backend would never be asked
+            self._idle[0].quit()
             self._open(backend)
+        else:
+            self._table.release_prober()
 
     def _common_offers(self) -> Offers:
         """What every backend that we have spoken to offers, so that any of them can take what we took."""

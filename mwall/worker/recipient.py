@@ -62,7 +62,7 @@ class RecipientQuestion(Job):
         session = client.session
         assert session.transaction is not None and session.recipient is not None
         self._worker = worker
-        self._client = client
+        self._client = self.owner = client
         self._transaction = session.transaction
         self._recipient = session.recipient
         self._reverse_path = session.transaction.mail.reverse_path

@@ -195,6 +195,7 @@ class Worker:
     def _drain(self) -> None:
         self.draining = True
         for listener in self._listeners:
+            listener.on_ready(0)  # a client that has woken us and nobody else would wait for the next one to come
             self.loop.unwatch(listener.sock.fileno())
             listener.sock.close()
         self.pool.drain()

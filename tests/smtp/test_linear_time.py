@@ -61,6 +61,7 @@ WORK: dict[str, Callable[[int], None]] = {
     "mail data octet by octet": lambda n: read_mail_data(b"xy\r\n" * (n // 4), 1, False),
     "discarded": lambda n: read_mail_data(b"\r\n.\r\r\n" * n, 100, False, 0),
     "short lines": lambda n: read_lines(b"\n" * n, 65536),
+    "one reply line octet by octet": lambda n: read_replies(b"250 " + b"x" * n, 1),
     "lines octet by octet": lambda n: read_lines(b"x" * n, 1),
     "reply lines": lambda n: read_replies(b"250-x\r\n" * n, 65536),
     "reply octet by octet": lambda n: read_replies((b"250-" + b"x" * 9000 + b"\r\n") * (n // 9000 + 1), 1),

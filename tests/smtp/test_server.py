@@ -154,8 +154,8 @@ DIALOGUES: dict[str, list[tuple[bytes, str]]] = {
     "not among accepted ones": [
         (EHLO, "250"),
         (
-            MAIL + RCPT + b"RCPT TO:<no@x>\r\nRCPT TO:<>\r\nRCPT TO:<a%b@c>\r\n" * 3,
-            "250 2.1.0|250 2.1.5" + "|550 5.1.1|501 5.1.3|550 5.1.3" * 3,
+            MAIL + RCPT + b"RCPT TO:<no@x>\r\nRCPT TO:<>\r\nRCPT TO:<a%b@c>\r\n" * 5,
+            "250 2.1.0|250 2.1.5" + "|550 5.1.1|501 5.1.3|550 5.1.3" * 5,
         ),
         (b"NOOP\r\n", "250 2.0.0"),
     ],
@@ -316,6 +316,14 @@ def test_draining_lets_the_transaction_end() -> None:
     play.receive(MAIL + RCPT)
     (one,) = check_replies(play.take_output())
     assert one.start == "421 4.3.2" and play.session.closing
+
+
+def test_draining_lets_a_second_transaction_end() -> None:
+    play, _ = play_whole(EHLO, TRANSACTION, TEXT + MAIL)
+    play.session.draining = True
+    play.receive(RCPT + b"DATA\r\n")
+    play.receive(TEXT + b"NOOP\r\n")
+    assert summary(play.take_output(), play.session.closing) == "250 2.1.5|354|250 2.0.0|421 4.3.2 " + SHUT
 
 
 def test_draining_lets_quit() -> None:
