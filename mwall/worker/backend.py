@@ -158,7 +158,8 @@ class BackendConnection:
         return True
 
     def time_out(self) -> None:
-        """The deadline has passed."""
+        """The deadline has passed. No second try: the next one may take as long, and the client's patience ends."""
+        self.reused = False
         self._fail(f"no {self._wait.value} in time")
 
     # What the loop does

@@ -160,7 +160,7 @@ class Pool:
             self._give_way()
 
     def _is_second_best(self, connection: BackendConnection) -> bool:
-        """Whether a backend that comes before this one serves: back again, or this one was only asked what it offers."""
+        """Whether one that is preferred serves: it is back again, or this one was only asked what it offers."""
         preferred = self._health.first_up()
         return preferred is not None and preferred != connection.backend
 
