@@ -33,7 +33,7 @@ _DONTWAIT = int(socket.MSG_DONTWAIT)  # an accepted socket blocks: one ioctl les
 _COMMAND_OCTETS = 4096
 _DATA_OCTETS = 65536
 _READ_AHEAD = 65536
-_LINGER = 2.0  # seconds of reading away behind a refusal, so that the client sees our words and not a reset
+LINGER = 2.0  # seconds of reading away behind a refusal, so that the client sees our words and not a reset
 _IDLE_AT_DRAIN = 1.0  # a session that has been silent for so long gets no time for a first transaction
 
 
@@ -239,7 +239,7 @@ class ClientConnection:
                 self.close()
                 return
             self._lingering = True
-            self.deadline = self._worker.loop.now + _LINGER
+            self.deadline = self._worker.loop.now + LINGER
             self._watch(READ)
         else:
             self.close()

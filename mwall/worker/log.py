@@ -130,7 +130,8 @@ class Log:
             self._stamp = time.strftime(form, time.localtime(second))
         try:
             if self._stderr >= 0:
-                os.write(self._stderr, f"{self._stamp} messagewall: {line}\n".encode("ascii", "replace"))
+                head = f'{{"time": "{self._stamp}", ' if self._json else f"{self._stamp} messagewall: "
+                os.write(self._stderr, f"{head}{line[self._json:]}\n".encode("ascii", "replace"))
             elif self._daemon is not None:
                 head = f"<{self._facility + severity}>{self._stamp} messagewall[{os.getpid()}]: "
                 self._daemon.send((head + line).encode("ascii", "replace"), socket.MSG_DONTWAIT)

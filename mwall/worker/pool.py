@@ -52,6 +52,7 @@ class Pool:
         self._idle: list[BackendConnection] = []
         self._queue: deque[Job] = deque()
         self._opening = 0
+        self._probe_waits = False  # for a connection of ours that comes to rest: all slots are busy
         self.offers = self._common_offers()
         loop.watch(table.eventfds[row], READ, self)
 
@@ -143,8 +144,10 @@ class Pool:
     def rests(self, connection: BackendConnection) -> None:
         """It has nothing to do."""
         connection.deadline = math.inf
-        if connection.is_worn or self._is_second_best(connection):
+        if connection.is_worn or self._is_second_best(connection) or self._probe_waits:
             connection.quit()
+            if self._probe_waits:
+                self._probe()
             self._look()
         elif self._queue:
             if self._should_hand_over():
@@ -161,8 +164,12 @@ class Pool:
 
     def _is_second_best(self, connection: BackendConnection) -> bool:
         """Whether one that is preferred serves: it is back again, or this one was only asked what it offers."""
-        preferred = self._health.first_up()
-        return preferred is not None and preferred != connection.backend
+        for backend in self._health.backends:
+            if backend == connection.backend:
+                return False
+            if not self._health.is_away(backend):
+                return True
+        return False
 
     def closed(self, connection: BackendConnection) -> None:
         """Its socket is closed."""
@@ -278,12 +285,14 @@ class Pool:
         backend = self._health.due(self.loop.now)
         if backend is None or any(c.backend == backend and not c.extensions for c in self._connections):
             return
+        self._probe_waits = False
         if not self._table.take_prober() or self._open(backend):
             return
         if self._idle:  # every slot is taken: one that rests gives way, or the backend would never be asked
             self._idle[0].quit()
             self._open(backend)
         else:
+            self._probe_waits = True
             self._table.release_prober()
 
     def _common_offers(self) -> Offers:

@@ -19,7 +19,7 @@ from mwall.shared.seats import Full, Seats
 from mwall.shared.table import Table
 from mwall.smtp.replies import refusal
 from mwall.smtp.server import Limits
-from mwall.worker.client import ClientConnection, parse_peer
+from mwall.worker.client import LINGER, ClientConnection, parse_peer
 from mwall.worker.counters import Counters
 from mwall.worker.log import Log
 from mwall.worker.loop import READ, Loop
@@ -32,6 +32,7 @@ READY, DRAIN, QUIT = b"R", b"D", b"Q"
 _TICK = 1.0  # seconds
 _TROUBLED_TICK = 0.25
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_MAX_TURNED_AWAY = 64  # at once; past it they are closed at once, so that a flood costs no descriptors
 _PAUSE = 0.25  # seconds without accepting when descriptors have run out
 _ANSWERS_WHEN_FULL = {
     Full.TOTAL: refusal(421, "4.3.2", "LIMIT", "too many clients, please try again later", fatal=True),
@@ -76,6 +77,35 @@ class Listener:
         """Nothing to end: the next client is served."""
 
 
+class TurnedAway:
+    """A client that got 421 for a greeting: what it sends is read away, or a reset could overtake our words."""
+
+    def __init__(self, worker: Worker, sock: socket.socket) -> None:
+        self._worker = worker
+        self._sock = sock
+        worker.turned_away += 1
+        worker.loop.watch(sock.fileno(), READ, self)
+        worker.loop.call_at(worker.loop.now + LINGER, self, self._close)
+
+    def on_ready(self, events: int) -> None:
+        try:
+            if not self._sock.recv(4096, socket.MSG_DONTWAIT):
+                self._close()
+        except BlockingIOError:
+            return
+        except OSError:
+            self._close()
+
+    def on_bug(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._worker.turned_away -= 1
+            self._worker.loop.forget(self._sock.fileno())
+            self._sock.close()
+
+
 class Worker:
     """What the parts of a worker share."""
 
@@ -111,6 +141,7 @@ class Worker:
         self._started = time.time_ns() // 1000
         self._messages = 0
         self._refused: dict[str, int] = {}
+        self.turned_away = 0  # clients that are still reading our 421
         self._next_sweep = 0.0
         self._title = ""
         self._date = (0, "")
@@ -157,7 +188,7 @@ class Worker:
         client = ClientConnection(self, sock, peer, seat, relay)
         self._clients.add(client)
         self.loop.watch(sock.fileno(), READ, client)
-        if self.settings.greeting_delay and not relay:
+        if self.settings.greeting_delay:
             self.loop.call_at(self.loop.now + self.settings.greeting_delay, client, client.greet)
         else:
             client.greet()
@@ -175,6 +206,9 @@ class Worker:
         with contextlib.suppress(OSError):
             sock.send(answer, socket.MSG_DONTWAIT)
             sock.shutdown(socket.SHUT_WR)
+            if self.turned_away < _MAX_TURNED_AWAY:
+                TurnedAway(self, sock)
+                return
         sock.close()
 
     # The master's word

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.daemon.front import PATIENT, Front
 from tests.daemon.harness import Daemon, Sink, Site
+from tests.daemon.scripted_backend import ScriptedBackend
 
 _PORTS = itertools.count(20000 + os.getpid() % 500 * 20)
 
@@ -55,3 +57,31 @@ def daemon(site: Site) -> Iterator[Daemon]:
     running = Daemon(site)
     yield running
     running.end()
+
+
+@pytest.fixture(scope="module")
+def shared_front(new_site: Callable[[], Site]) -> Iterator[Front]:
+    """The daemon of front(), one for each file."""
+    site = new_site()
+    site.write(processes=1, max_backends=6, **PATIENT)
+    daemon = Daemon(site)
+    with ScriptedBackend(site.backend_port, receive_octets=65536) as backend:
+        daemon.start()
+        try:
+            yield Front(site, backend, daemon)
+        finally:
+            daemon.end()
+
+
+@pytest.fixture
+def front(shared_front: Front) -> Front:
+    """One worker, one backend that behaves until the test says otherwise; shared, as no fault may outlast its test."""
+    shared_front.backend.reset()
+    return shared_front
+
+
+@pytest.fixture
+def backend(site: Site) -> Iterator[ScriptedBackend]:
+    """A backend of the test's own, for a daemon of its own."""
+    with ScriptedBackend(site.backend_port) as running:
+        yield running

@@ -195,8 +195,8 @@ def _answers(port: int) -> bool:
 class Client:
     """An SMTP client that sends what it is told, octet by octet if need be."""
 
-    def __init__(self, port: int, source: str = "127.0.0.1", greeted: bool = True) -> None:
-        self.sock = socket.create_connection(("127.0.0.1", port), LIMIT, (source, 0))
+    def __init__(self, port: int, source: str = "127.0.0.1", greeted: bool = True, address: str = "127.0.0.1") -> None:
+        self.sock = socket.create_connection((address, port), LIMIT, (source, 0))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._replies = self.sock.makefile("rb")
         self.greeting = self.reply() if greeted else b""
@@ -237,6 +237,19 @@ class Client:
         self.send(body + b"\r\n.\r\n")
         return self.reply()
 
+    def wait_until_read(self) -> None:
+        """Waits until the daemon has read all that was sent (IPv4), as the kernel tells."""
+        ends = (f"0100007F:{self.sock.getpeername()[1]:04X}", f":{self.sock.getsockname()[1]:04X}")
+
+        def is_read() -> bool:
+            for line in Path("/proc/net/tcp").read_text().splitlines():
+                fields = line.split()
+                if fields[1] == ends[0] and fields[2].endswith(ends[1]):
+                    return fields[4].endswith(":00000000")
+            return True
+
+        until(is_read, "the daemon to read")
+
     def at_end(self) -> bool:
         """Whether the server closes the connection, with nothing more to say."""
         return self._replies.readline() == b""
@@ -263,8 +276,7 @@ def paused(*processes: psutil.Process) -> Iterator[None]:
     """Stops processes for a moment, so that others of the same kind do the work."""
     for process in processes:
         process.suspend()
-    for process in processes:
-        until(lambda process=process: process.status() == psutil.STATUS_STOPPED, "a process to stop")
+    until(lambda: all(process.status() == psutil.STATUS_STOPPED for process in processes), "processes to stop")
     try:
         yield
     finally:
