@@ -13,6 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from setproctitle import setproctitle
+
 from mwall.config.settings import Settings
 from mwall.master.confine import OrphanError, confine_worker
 from mwall.master.files import Configuration
@@ -41,16 +43,15 @@ class Inheritance:
     table: Table
     refused_recipients: RefusedRecipients
     listeners: list[socket.socket]
-    log_daemon: LogDaemon | None
-    stderr: int
+    log_daemon: LogDaemon
+    stderr: int  # -1 where there is none to log to
     log_is_regular_file: bool
 
     def log(self, who: str, settings: Settings) -> Log:
         """A process's own log."""
         daemon = self.log_daemon
-        log = Log(who, settings.log_to, settings.log_format, settings.syslog_facility,
-                  daemon.sock if daemon else None, self.stderr)  # fmt: skip
-        if daemon is not None:
+        log = Log(who, settings.log_to, settings.log_format, settings.syslog_facility, daemon.sock, self.stderr)
+        if settings.log_to == "syslog":
             log.on_broken = daemon.ring
         return log
 
@@ -126,6 +127,7 @@ def _live(
     tell_lacks: bool,
 ) -> int:
     """The life of a worker, in the child."""
+    setproctitle(f"messagewall: worker {row + 1}")
     settings = configuration.settings
     table = inheritance.table
     log = inheritance.log(str(row + 1), settings)

@@ -44,7 +44,7 @@ def _listen(ip: str, port: int) -> socket.socket:
 
 def _explain(error: OSError, ip: str, port: int) -> StartError:
     if error.errno == errno.EADDRINUSE:
-        return StartError(os.EX_UNAVAILABLE, f"listen_ip {ip} port {port}: taken by {_who_listens(port)}")
+        return StartError(os.EX_UNAVAILABLE, f"listen_ip {ip} port {port}: taken by {_who_listens(ip, port)}")
     if error.errno == errno.EADDRNOTAVAIL:
         return StartError(os.EX_CONFIG, f"listen_ip {ip}: this machine has no such address")
     if error.errno == errno.EACCES:
@@ -53,12 +53,14 @@ def _explain(error: OSError, ip: str, port: int) -> StartError:
     return StartError(os.EX_OSERR, f"listen_ip {ip} port {port}: {error.strerror}")
 
 
-def _who_listens(port: int) -> str:
+def _who_listens(ip: str, port: int) -> str:
     """The program that has the port, as far as we may see it."""
     try:
         for connection in psutil.net_connections("tcp"):
             local = connection.laddr
-            if connection.status == psutil.CONN_LISTEN and local and local.port == port and connection.pid:
+            if connection.status != psutil.CONN_LISTEN or not local or not connection.pid:
+                continue
+            if local.port == port and local.ip in (ip, "0.0.0.0", "::"):
                 return f"{psutil.Process(connection.pid).name()} (process {connection.pid}); stop it first"
     except (psutil.Error, OSError):
         pass

@@ -6,6 +6,7 @@ import os
 import resource
 import socket
 import sys
+from typing import NoReturn
 
 import daemon
 from setproctitle import setproctitle
@@ -69,11 +70,13 @@ def start(place: Place, pid_path: str | None) -> int:
     listeners = listen(settings)
     preload()
     table = Table(settings.max_clients, settings.max_backends)
-    log_daemon = connect_log_daemon() if settings.log_to == "syslog" else None
-    stderr, log_is_regular_file = open_stderr() if settings.log_to == "stderr" else (2, False)
+    # Both ways to log, for a reload may change log_to; but a daemon that does not need it lets go of its terminal.
+    log_daemon = connect_log_daemon()
+    needs_stderr = place.foreground or settings.log_to == "stderr"
+    stderr, log_is_regular_file = open_stderr() if needs_stderr else (-1, False)
     inheritance = Inheritance(table, RefusedRecipients(table), listeners, log_daemon, stderr, log_is_regular_file)
-    kept = [*table.descriptors, *(sock.fileno() for sock in listeners), stderr]
-    kept += [log_daemon.sock.fileno(), log_daemon.bell] if log_daemon else []
+    kept = [*table.descriptors, *(sock.fileno() for sock in listeners), log_daemon.sock.fileno(), log_daemon.bell]
+    kept += [stderr] if needs_stderr else []
     kept += [pid_file.descriptor] if pid_file else []
     if place.foreground:
         _detach(kept, detach=False)
@@ -81,9 +84,22 @@ def start(place: Place, pid_path: str | None) -> int:
         return os.EX_OK
     status = StatusPipe()
     child = os.fork()
-    if child:
-        status.listen(child)
-        return os.EX_OK
+    if not child:
+        _detach_and_be_master(kept, status, place, configuration, inheritance, identity, pid_file)
+    status.listen(child)
+    return os.EX_OK
+
+
+def _detach_and_be_master(
+    kept: list[int],
+    status: StatusPipe,
+    place: Place,
+    configuration: Configuration,
+    inheritance: Inheritance,
+    identity: Identity | None,
+    pid_file: PidFile | None,
+) -> NoReturn:
+    """In the child that the command waits for: whatever goes wrong, the command hears of it."""
     code, word = os.EX_SOFTWARE, ""
     try:
         status.speak()
@@ -93,7 +109,10 @@ def start(place: Place, pid_path: str | None) -> int:
     except StartError as error:
         code, word = error.code, str(error)
     except ConfigurationError as error:
+        settings = configuration.settings
         code, word = 1, f"as the user {settings.user}, inside {settings.root}:\n{error}"
+    except OSError as error:
+        code, word = os.EX_OSERR, str(error)
     except Exception as error:
         word = f"our own error, please report it: {error!r}"
     finally:
@@ -129,9 +148,7 @@ def _go_to_jail(
     status: StatusPipe | None,
 ) -> Master:
     ours = [mine for mine in (pid_file, status) if mine is not None]
-    log_process = 0
-    if inheritance.log_daemon is not None:
-        log_process = fork_log_process(inheritance.log_daemon, identity, inheritance.log("log", settings), ours)
+    log_process = fork_log_process(inheritance.log_daemon, identity, inheritance.log("log", settings), ours)
     lacks = []
     if identity is not None:
         enter_jail(settings.root, identity)

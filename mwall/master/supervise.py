@@ -259,6 +259,8 @@ class Master:
             self._log.process("ERROR", f"reload: {len(error.faults)} faults; the configuration in force stays")
             return
         fixed = unchangeable(old, configuration.settings)
+        if configuration.settings.log_to == "stderr" and self._inheritance.stderr < 0:
+            fixed.append("log_to")
         if fixed:
             names = ", ".join(fixed)
             self._log.process("WARNING", f"reload: {names} changed in the file, which needs a restart; not in force")

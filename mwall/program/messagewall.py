@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
@@ -66,6 +67,13 @@ def main() -> int:
     except StartError as error:
         print(f"messagewall: {error}", file=sys.stderr)
         return error.code
+    except OSError as error:
+        print(f"messagewall: {error}", file=sys.stderr)
+        return os.EX_OSERR
+    except Exception:
+        traceback.print_exc()
+        print("messagewall: our own error, please report it", file=sys.stderr)
+        return os.EX_SOFTWARE
 
 
 if __name__ == "__main__":

@@ -223,13 +223,14 @@ class MessagePassage(Job):
         }
         if verdict is not None:
             fields["message-id"] = verdict.message_id
-            fields["profile"] = transaction.context.name
+        fields["profile"] = transaction.context.name
+        if verdict is not None:
             fields["score"] = f"{format_score(verdict.score)}/{format_score(verdict.limit)}"
             fields["checks"] = ",".join([f"{found.check}:{format_score(found.score)}" for found in verdict.findings])
         if self._backend is not None:
             fields["backend"] = str(self._backend)
         fields["reply"] = reply
-        times = [*self._times, time.monotonic()]
+        times = [*self._times, time.monotonic()] if verdict is not None else self._times
         for name, start, end in zip(("receive", "check", "wait", "deliver"), times, times[1:], strict=False):
             fields[name] = f"{end - start:.3f}"
         self._worker.log.write("client", self._client.text, "MESSAGE", level, fields)
