@@ -1,7 +1,9 @@
 """Backend slots: at most max_backends connections, all workers together.
 
-A slot is held by the lock of its byte, so a killed worker's slots are free at
-once; the row beside it only tells what the slot does. A worker that finds none
+A slot is held by the lock of its byte; the row beside it only tells what the slot
+does. A killed worker's slots are freed by the master once it has reaped it, and
+not before: the kernel drops the locks of a dying process a moment before it
+closes its connections, which still count at the backend. A worker that finds none
 free marks itself waiting and wakes the holder of the oldest idle connection;
 who frees a slot wakes the longest waiter.
 """
@@ -38,10 +40,6 @@ class Slots:
             if table.take_lock(at):
                 return self._enter(at, now)
             at = table.find("slot_state", b"\0", at + 1, table.max_backends)
-        dead = {row for row in set(table.slot_owner) - {0, self._row + 1} if not table.is_alive(row - 1)}
-        for at, owner in enumerate(table.slot_owner):
-            if owner in dead and table.take_lock(at):
-                return self._enter(at, now)
         return None
 
     def _enter(self, slot: int, now: float) -> int:
