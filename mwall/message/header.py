@@ -14,15 +14,17 @@ MAX_HEADER_OCTETS = 1 << 20
 MAX_FIELDS = 10_000
 
 # RFC 5322 2.2 and 4.5: a name is printable ASCII without space and colon; obsolete syntax has white space after it.
-_FIELD = re.compile(r"^\.?+([!-9;-~]++)[ \t]*+:[ \t]*+([^\n]*+(?:\n\.?[ \t][^\n]*+)*+)\n?", re.MULTILINE)
+# No possessive group: before Python 3.11.5 one whose inside can backtrack matches wrongly (gh-106052). Nothing behind
+# these groups can fail, so plain ones never backtrack either.
+_FIELD = re.compile(r"^\.?+([!-9;-~]++)[ \t]*+:[ \t]*+([^\n]*+(?:\n\.?[ \t][^\n]*)*)\n?", re.MULTILINE)
 
 _WHITE_SPACE = " \t\r\n"
 
 _OURS = b"x-messagewall-"
 # No colon is asked for: a reader that unfolds before it looks for one would find it on the next line.
-_OUR_FIELD = re.compile(rb"^\.?x-messagewall-[^\n]*+(?:\n\.?[ \t][^\n]*+)*+\n?", re.MULTILINE | re.IGNORECASE)
+_OUR_FIELD = re.compile(rb"^\.?x-messagewall-[^\n]*+(?:\n\.?[ \t][^\n]*)*\n?", re.MULTILINE | re.IGNORECASE)
 # "From : joe@example.org" is a field in obsolete syntax, not the first line of an mbox.
-_MBOX_LINES = re.compile(rb"(?:\.?From (?![ \t]*+:)[^\n]*+\n?)*+")
+_MBOX_LINES = re.compile(rb"(?:\.?From (?![ \t]*:)[^\n]*\n?)*")
 _FOLDED = (b" ", b"\t", b". ", b".\t")
 
 
