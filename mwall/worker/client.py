@@ -196,7 +196,10 @@ class ClientConnection:
                 self.deadline = now + self._worker.settings.data_timeout
             else:
                 self.deadline = now + self._worker.settings.command_timeout
-            self._send_octets(self._unsent + octets if self._unsent else octets)
+            if self._unsent:
+                self._unsent += octets
+                return
+            self._send_octets(octets)
         if session.closing and not self._unsent and not self.gone and not self._lingering:
             self._part()
 
