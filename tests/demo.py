@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -34,7 +35,11 @@ class Backend(socketserver.StreamRequestHandler):
     delivered: ClassVar[list[bytes]] = []
 
     def handle(self) -> None:
-        """One session."""
+        """One session, to its end or to that of the daemon."""
+        with suppress(ConnectionError):
+            self._converse()
+
+    def _converse(self) -> None:
         self.wfile.write(b"220 backend.example.org ESMTP\r\n")
         while line := self.rfile.readline():
             verb = line[:4].upper()

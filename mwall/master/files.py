@@ -65,12 +65,23 @@ def read_configuration(place: Place, root: str | None = None) -> Configuration:
     profiles: dict[str, bytes] = {}
     for path in _list(_join(above, settings.profile_dir), settings.profile_dir, faults):
         profiles[path] = _read(_join(above, path), path, faults)
+    try:
+        policy = load_policy(settings, maps, profiles)
+    except ConfigurationError as error:
+        told = {fault.file for fault in faults}  # of a file that cannot be read nothing else is worth saying
+        faults += [fault for fault in error.faults if fault.file not in told]
     if faults:
         raise ConfigurationError([_with_root(fault, settings.root) for fault in faults])
-    try:
-        return Configuration(settings, load_policy(settings, maps, profiles))
-    except ConfigurationError as error:
-        raise ConfigurationError([_with_root(fault, settings.root) for fault in error.faults]) from None
+    return Configuration(settings, policy)
+
+
+def concerns(configuration: Configuration) -> list[str]:
+    """What is no fault and yet is hardly meant, each as a sentence that says where."""
+    settings, policy = configuration
+    if len(policy.local_domains) or len(policy.relay_ips):
+        return []
+    path = _join(settings.root, settings.local_domains)
+    return [f"{path}: names no domain, and relay_ips names no client: every recipient is refused"]
 
 
 def writable_by(settings: Settings, file: str, uid: int, gid: int) -> list[Fault]:

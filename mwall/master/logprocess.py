@@ -33,6 +33,7 @@ class LogDaemon(NamedTuple):
     sock: socket.socket
     bell: int
     path: str
+    is_there: bool  # at the start
 
     def ring(self) -> None:
         """Tells the log process that a send failed."""
@@ -44,9 +45,8 @@ def connect_log_daemon() -> LogDaemon:
     """Before the jail. A log daemon that is not there now may come later: the log process waits for it."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     path = os.path.realpath(LOG_SOCKET)
-    with suppress(OSError):
-        sock.connect(path)
-    return LogDaemon(sock, os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), path)
+    is_there = sock.connect_ex(path) == 0
+    return LogDaemon(sock, os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC), path, is_there)
 
 
 def fork_log_process(

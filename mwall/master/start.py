@@ -17,7 +17,7 @@ from mwall.master.confine import confine_master
 from mwall.master.files import Configuration, Place, read_configuration, writable_by
 from mwall.master.fork import Inheritance
 from mwall.master.listening import listen
-from mwall.master.logprocess import connect_log_daemon, fork_log_process
+from mwall.master.logprocess import LOG_SOCKET, connect_log_daemon, fork_log_process
 from mwall.master.pidfile import PidFile
 from mwall.master.preload import preload
 from mwall.master.privileges import Identity, StartError, enter_jail, resolve_identity
@@ -72,6 +72,9 @@ def start(place: Place, pid_path: str | None) -> int:
     table = Table(settings.max_clients, settings.max_backends)
     # Both ways to log, for a reload may change log_to; but a daemon that does not need it lets go of its terminal.
     log_daemon = connect_log_daemon()
+    if settings.log_to == "syslog" and not log_daemon.is_there:
+        why = f"nobody listens at {LOG_SOCKET}: log lines are lost until a log daemon does; or set log_to=\"stderr\""
+        print(f"messagewall: warning: {why}", file=sys.stderr)
     needs_stderr = place.foreground or settings.log_to == "stderr"
     stderr, log_is_regular_file = open_stderr() if needs_stderr else (-1, False)
     inheritance = Inheritance(table, RefusedRecipients(table), listeners, log_daemon, stderr, log_is_regular_file)

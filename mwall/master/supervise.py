@@ -23,7 +23,7 @@ from setproctitle import setproctitle
 
 from mwall.config.grammar import ConfigurationError
 from mwall.config.settings import unchangeable
-from mwall.master.files import Configuration, Place, read_configuration
+from mwall.master.files import Configuration, Place, concerns, read_configuration
 from mwall.master.fork import Closable, Inheritance, WorkerProcess, fork_worker
 from mwall.master.pidfile import PidFile
 from mwall.master.privileges import StartError
@@ -182,7 +182,7 @@ class Master:
             self._started = True
             if self._status is not None:
                 self._status.tell(os.EX_OK, "")
-            self._log.process("NOTICE", self._describe("started"))
+            self._announce("started")
         if self._coming is not None and self._coming.is_ready:
             self._change_over()
         if self._draining is not None and not self._draining.workers:
@@ -281,7 +281,7 @@ class Master:
         self._draining.fork_again_at.clear()
         for worker in self._draining.workers.values():
             worker.tell(DRAIN)
-        self._log.process("NOTICE", self._describe("reloaded"))
+        self._announce("reloaded")
 
     def _give_up_coming(self) -> None:
         assert self._coming is not None
@@ -327,11 +327,14 @@ class Master:
         for worker in self._all_workers():
             worker.tell(order)
 
-    def _describe(self, what: str) -> str:
+    def _announce(self, what: str) -> None:
         settings = self._current.configuration.settings
         addresses = ", ".join(f"[{ip}]" if ":" in ip else ip for ip in settings.listen_ip)
         backends = ", ".join(map(str, self._current.backends))
-        return f"{what}: {settings.processes} workers, {addresses} port {settings.listen_port} to {backends}"
+        text = f"{what}: {settings.processes} workers, {addresses} port {settings.listen_port} to {backends}"
+        self._log.process("NOTICE", text)
+        for concern in concerns(self._current.configuration):
+            self._log.process("WARNING", concern)
 
 
 def _how(code: int) -> str:

@@ -32,6 +32,8 @@ def parse_reverse_path(text: str) -> str:
     except AddressError:
         mailbox, rest = None, ""
     is_parent_of_none = bool(dot) and ("@" in text or text.endswith("]"))
+    if "*" in text:
+        raise ValueError(f"{quoted(text)} has a *, which stands for itself here; .example.org is all below example.org")
     if mailbox is None or rest or not mailbox.domain or text.startswith("@") or is_parent_of_none:
         why = "is neither an address (user@example.org), a domain (example.org) nor .example.org for all below it"
         raise ValueError(f"{quoted(text)} {why}")

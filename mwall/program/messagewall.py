@@ -11,6 +11,7 @@ from typing import NoReturn
 
 from mwall.config.grammar import ConfigurationError
 from mwall.config.settings import describe
+from mwall.master.files import concerns
 from mwall.master.privileges import StartError
 from mwall.master.start import check, make_place, start
 
@@ -56,6 +57,8 @@ def main() -> int:
         place = make_place(options.file, options.foreground)
         if options.test or options.show:
             configuration = check(place)
+            for concern in concerns(configuration):
+                print(f"messagewall: warning: {concern}", file=sys.stderr)
             if options.show:
                 for name, value in describe(configuration.settings):
                     print(f'{name}="{value}"')

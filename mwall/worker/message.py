@@ -60,7 +60,7 @@ class MessagePassage(Job):
         """Judges and passes on; the client is answered now or later."""
         fault = self._mail_data.fault
         if fault is not None:
-            self._finish(_answer_to_fault(fault, self._client.session.offers.size), fault.value)
+            self._finish(_answer_to_fault(fault, self._client.session.offers.size), "")
         else:
             self._header = self._take_header()
             self._judging = judge(

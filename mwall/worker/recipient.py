@@ -107,8 +107,9 @@ class RecipientQuestion(Job):
         client.question = None
         if octets is None:
             self._transaction.context = self._profile
-        elif not octets.startswith(b"452"):
-            self._worker.counters.add("recipients_rejected")
+        else:
+            if not octets.startswith(b"452"):
+                self._worker.counters.add("recipients_rejected")
             fields = {
                 "from": f"<{self._reverse_path or ''}>",
                 "to": f"<{self._recipient}>",
