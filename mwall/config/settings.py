@@ -210,6 +210,11 @@ def parse_settings(
     return Settings(**values)
 
 
+def broken_rules(settings: Settings) -> list[str]:
+    """What is wrong between variables that are each right: for settings that were put together from two files."""
+    return [why for names, check in _RULES if (why := check(*(getattr(settings, name) for name in names)))]
+
+
 def _fill_in(values: dict[str, Any], defaults: Mapping[str, str], cores: int, file: str, faults: list[Fault]) -> None:
     """Put the computed defaults where nothing was set."""
     for variable in SETTINGS:

@@ -22,7 +22,7 @@ from types import FrameType
 from setproctitle import setproctitle
 
 from mwall.config.grammar import ConfigurationError
-from mwall.config.settings import unchangeable
+from mwall.config.settings import broken_rules, unchangeable
 from mwall.master.files import Configuration, Place, concerns, read_configuration
 from mwall.master.fork import Closable, Inheritance, WorkerProcess, fork_worker
 from mwall.master.pidfile import PidFile
@@ -266,6 +266,10 @@ class Master:
             self._log.process("WARNING", f"reload: {names} changed in the file, which needs a restart; not in force")
             kept = {name: getattr(old, name) for name in fixed}
             configuration = configuration._replace(settings=dataclasses.replace(configuration.settings, **kept))
+            broken = broken_rules(configuration.settings)
+            if broken:
+                self._log.process("ERROR", f"reload: it takes a restart: {'; '.join(broken)}; nothing is changed")
+                return
         self._coming = Generation(configuration, self._give_rows(configuration))
         self._fork_generation(self._coming)
 

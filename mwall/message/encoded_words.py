@@ -77,7 +77,7 @@ def decoded_pieces(value: str) -> Iterator[str]:
         between_words = position > 0 and (not gap or gap.isspace())
         label = word[1].partition("*")[0]
         if not between_words or label != charset:
-            yield decoder.decode(b"", True) if decoder else ""
+            yield _step(decoder, b"", True) if decoder else ""
             decoder, charset = _decoder(label), label
         if not between_words:
             yield gap
@@ -85,7 +85,7 @@ def decoded_pieces(value: str) -> Iterator[str]:
         yield from _decoded(decoder, octets)
         position = end + 2
         word = _WORD_START.search(value, position) if following and following.start() < position else following
-    yield decoder.decode(b"", True) if decoder else ""
+    yield _step(decoder, b"", True) if decoder else ""
     yield value[position:]
 
 
@@ -102,7 +102,16 @@ def _decoded(decoder: codecs.IncrementalDecoder | None, octets: bytes) -> Iterat
             yield octets.decode("latin-1")
         return
     for start in range(0, len(octets), _WINDOW_OCTETS):
-        yield decoder.decode(octets[start : start + _WINDOW_OCTETS])
+        yield _step(decoder, octets[start : start + _WINDOW_OCTETS])
+
+
+def _step(decoder: codecs.IncrementalDecoder, octets: bytes, final: bool = False) -> str:
+    """The next piece. Some of Python's decoders (iso2022_jp) raise even when told to replace."""
+    try:
+        return decoder.decode(octets, final)
+    except UnicodeError:
+        decoder.reset()
+        return "\ufffd"
 
 
 def _from_q(text: str) -> bytes:

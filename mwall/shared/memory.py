@@ -34,6 +34,11 @@ class MemoryBudget:
         self.used += octets
         return True
 
+    def settle(self) -> None:
+        """Now and then: a worker that holds nothing keeps no block from the others."""
+        if not self.used:
+            self._table.worker_memory[self._row] = 0
+
     def give_back(self, octets: int) -> None:
         """`octets` are held no longer."""
         self.used -= octets

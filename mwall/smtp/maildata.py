@@ -16,7 +16,6 @@ The rules:
 from __future__ import annotations
 
 from enum import Enum
-from itertools import pairwise
 
 _END = b"\r\n.\r\n"
 _TEXT = bytes(octet for octet in range(256) if octet not in b"\r\n\0")
@@ -46,7 +45,7 @@ class MailDataReader:
         self.received = 0  # on the wire, held or not
         self.fault: Fault | None = None
         self._limit = limit
-        self._stuffed_dots: int | None = None
+        self._stuffed_dots = 0
         self._held = b"\r\n"  # stands for the CRLF of the DATA command; never kept
         self._started = False
         self._normalize = normalize
@@ -102,24 +101,15 @@ class MailDataReader:
         else:
             self.chunks.append(octets)
         self.octets += len(octets)
-        if self.octets > self._limit and self._message_size(octets, begins_line) > self._limit:
+        # The dots of stuffing are no part of the size.
+        self._stuffed_dots += octets.count(b"\r\n.") + (begins_line and octets.startswith(b"."))
+        if self.octets - self._stuffed_dots > self._limit:
             self.discard(Fault.TOO_BIG)
 
     @property
     def _at_line_start(self) -> bool:
         """Whether what is kept next begins a line. A CRLF never lies across two chunks."""
         return not self.chunks or self.chunks[-1].endswith(b"\r\n")
-
-    def _message_size(self, newest: bytes, begins_line: bool) -> int:
-        """Octets kept less the dots of stuffing; those are counted only once a message comes near the limit."""
-        if self._stuffed_dots is None:
-            self._stuffed_dots = sum(
-                chunk.count(b"\r\n.") + (before.endswith(b"\r\n") and chunk.startswith(b"."))
-                for before, chunk in pairwise((b"\r\n", *self.chunks))
-            )
-        else:
-            self._stuffed_dots += newest.count(b"\r\n.") + (begins_line and newest.startswith(b"."))
-        return self.octets - self._stuffed_dots
 
     def _mend(self, octets: bytes) -> bytes:
         """Only CRLF line ends, no NUL, stuffed anew. From the first fault on all goes this way."""

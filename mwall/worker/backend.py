@@ -87,6 +87,7 @@ class BackendConnection:
         self._replies: list[Reply] = []
         self._unsent: deque[memoryview] = deque()
         self._connecting = True
+        self._worn_out = False
         self._dot_sent = False
         self._socket = socket.socket(socket.AF_INET6 if ":" in backend.ip else socket.AF_INET, socket.SOCK_STREAM)
         self._socket.setblocking(False)
@@ -130,7 +131,8 @@ class BackendConnection:
     def is_worn(self) -> bool:
         """Whether it is time for a new one."""
         return (
-            self._messages >= self._pool.settings.backend_max_messages
+            self._worn_out
+            or self._messages >= self._pool.settings.backend_max_messages
             or self._refusals >= _MAX_REFUSALS
             or self._without_message >= _MAX_WITHOUT_MESSAGE
         )
@@ -231,8 +233,9 @@ class BackendConnection:
         if closing and self.reused and not self._dot_sent:
             self._fail("closing")
             return
+        self._worn_out = surplus or closing  # so that it gets no other job
         self._advance(replies[:expected])
-        if surplus or closing:
+        if self._worn_out:
             self.close()
 
     def _on_early_reply(self, answer: Reply) -> None:

@@ -32,7 +32,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _DONTWAIT = int(socket.MSG_DONTWAIT)  # an accepted socket blocks: one ioctl less for each connection
 _COMMAND_OCTETS = 4096
 _DATA_OCTETS = 65536
-_READ_AHEAD = 65536
+_READ_AHEAD = 16384
 LINGER = 2.0  # seconds of reading away behind a refusal, so that the client sees our words and not a reset
 _IDLE_AT_DRAIN = 1.0  # a session that has been silent for so long gets no time for a first transaction
 
@@ -91,9 +91,13 @@ class ClientConnection:
     def on_bug(self) -> None:
         """Our own error: 421, and the session is over."""
         self._worker.counters.add("errors")
-        if self.passage is not None:
-            self.passage.abandon()
+        passage, question = self.passage, self.question
+        # The session ends first: nothing behind the message may be answered as if it were the answer to the message.
         self.end(421, "4.3.0", "internal error, please try again later")
+        if passage is not None:
+            passage.abandon()
+        if question is not None:
+            question.abandon()
 
     def on_ready(self, events: int) -> None:
         if events & WRITE and not self._send_rest():
@@ -116,8 +120,7 @@ class ClientConnection:
             if not self.greeted:
                 self.greet()  # a client that talks first is told at once
             elif session.waiting is not None:
-                if session.buffered > _READ_AHEAD:
-                    self._watch(0)
+                self._watch(self._readable)
             else:
                 self._advance()
                 if in_data and self.data_since:
@@ -159,14 +162,13 @@ class ClientConnection:
                 if self.passage is not None:
                     break
         self.send()
+        if self._events == 0 and not self.gone:
+            self._watch(self._readable)
 
     def resume(self) -> None:
         """The event was answered from elsewhere: send the reply and go on."""
-        if self.gone or self.session.closing:
-            return
-        if self._events == 0:
-            self._watch(READ)
-        self._advance()
+        if not self.gone and not self.session.closing:
+            self._advance()
 
     def answer_message(self, answer: bytes) -> None:
         """The reply to the end of data; the mail data is held no longer."""
@@ -216,7 +218,7 @@ class ClientConnection:
             self._watch(WRITE)
         elif self._unsent:
             self._unsent = b""
-            self._watch(READ)
+            self._watch(self._readable)
 
     def _send_rest(self) -> bool:
         """Whether all has gone out."""
@@ -227,6 +229,11 @@ class ClientConnection:
         if not self.gone and not self._lingering and self.session.waiting is None:
             self._advance()
         return not self.gone
+
+    @property
+    def _readable(self) -> int:
+        """READ, unless enough has been read ahead: what has piled up is obeyed in one step."""
+        return READ if self.session.buffered <= _READ_AHEAD else 0
 
     def _watch(self, events: int) -> None:
         if events != self._events:
@@ -300,5 +307,6 @@ class ClientConnection:
             self.end(421, "4.4.2", "no command in time")
 
     def _break_off(self, why: str) -> None:
+        self.data_since = 0.0
         MessagePassage(self._worker, self).broken_off(why)
         self.end(421, "4.4.2", why)

@@ -13,8 +13,10 @@ import select
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
+_ROUND = 0.03  # seconds of put-off work in one round
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 
@@ -82,10 +84,16 @@ class Loop:
                     except Exception:
                         self._contain(watched)
             if self._put_off:
-                for _ in range(len(self._put_off)):
-                    self.guard(*self._put_off.popleft())
+                self._catch_up()
             while self._timers and self._timers[0][0] <= self.now:
                 self.guard(*heapq.heappop(self._timers)[2:])
+
+    def _catch_up(self) -> None:
+        """What was put off, as far as it goes: the rest waits until others have been served again."""
+        for _ in range(len(self._put_off)):
+            self.guard(*self._put_off.popleft())
+            if time.monotonic() - self.now > _ROUND:
+                break
 
     def _patience(self) -> float:
         if self._put_off:
@@ -100,8 +108,12 @@ class Loop:
             self._contain(watched)
 
     def _contain(self, watched: Watched) -> None:
-        self._report_bug()
         try:
             watched.on_bug()
         except Exception:
+            self._report()
+        self._report()
+
+    def _report(self) -> None:
+        with suppress(Exception):  # the end of the stack may be near: that the session was ended matters more
             self._report_bug()

@@ -178,7 +178,7 @@ class MessagePassage(Job):
         if outcome.misconfigured:
             text = f"refuses what we send: {outcome.backend_reply}"
             self._worker.log.backend(str(backend), "BACKEND", "FATAL", text)
-        if outcome.delivered and self._client.gone:
+        if outcome.delivered and (self._client.gone or self._client.session.closing):
             self._worker.counters.add("possible_duplicates")
             self._finish(outcome.answer, f"{outcome.backend_reply}; client gone before our reply: possible duplicate")
         else:

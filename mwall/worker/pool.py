@@ -16,6 +16,7 @@ import math
 import os
 from collections import deque
 from contextlib import suppress
+from functools import partial
 
 from mwall.config.settings import Settings
 from mwall.shared.health import Backend, Health
@@ -68,7 +69,7 @@ class Pool:
         """Serves a job when a connection is to be had. A job asked for again keeps its place in time."""
         job.wanted_since = job.wanted_since or self.loop.now
         if self._idle:
-            self._idle.pop().begin(job)
+            self._begin(self._idle.pop(), job)
         else:
             self._queue.append(job)
             self._look()
@@ -87,20 +88,30 @@ class Pool:
 
     def tick(self) -> None:
         """Now and then: deadlines, keep-alive, the end of idle connections, probes."""
-        now = self.loop.now
         for connection in tuple(self._connections):
-            if connection.is_resting:
-                if now - connection.idle_since >= self.settings.backend_idle or self._is_second_best(connection):
-                    connection.quit()
-                elif connection.is_silent:
-                    self._idle.remove(connection)
-                    connection.keep_alive()
-            elif now >= connection.deadline:
-                connection.time_out()
+            self.loop.guard(connection, self._tick_connection, connection)
+        if self._queue:
+            self._look()
         self._expire()
         if not self.draining:
             self._probe()
         self.offers = self._common_offers()
+
+    def _tick_connection(self, connection: BackendConnection) -> None:
+        if connection.is_resting:
+            unused = self.loop.now - connection.idle_since
+            if unused >= self.settings.backend_idle or self._is_second_best(connection):
+                connection.quit()
+            elif connection.is_silent:
+                self._idle.remove(connection)
+                connection.keep_alive()
+        elif self.loop.now >= connection.deadline:
+            connection.time_out()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether a job is under way, though its client may have gone."""
+        return any(connection.job for connection in self._connections)
 
     @property
     def is_troubled(self) -> bool:
@@ -153,7 +164,9 @@ class Pool:
             if self._should_hand_over():
                 connection.quit()
             else:
-                connection.begin(self._queue.popleft())
+                self._begin(connection, self._queue.popleft())
+                if not self._queue:
+                    self._table.worker_waiting[self._row] = 0
         elif self.draining:
             connection.quit()
         else:
@@ -198,11 +211,12 @@ class Pool:
     def _look(self) -> None:
         """Serves what waits as far as connections and slots go."""
         while self._queue and self._idle:
-            self._idle.pop().begin(self._queue.popleft())
+            self._begin(self._idle.pop(), self._queue.popleft())
         short_of_slots = False
         while self._opening < len(self._queue):
             if self._health.first_up() is None:
-                if not self._opening:
+                # Where connections are open, a job waits for one of them: the backend only takes no more.
+                if not self._opening and not self._table.worker_connections[self._row]:
                     self._give_up_all()
                 break
             if not self._open_one():
@@ -214,6 +228,9 @@ class Pool:
         else:
             self._table.worker_waiting[self._row] = 0
 
+    def _begin(self, connection: BackendConnection, job: Job) -> None:
+        self.loop.guard(job.owner, connection.begin, job)
+
     def _open_one(self) -> bool:
         """Begins a connection to the first backend that is up. False when there is no slot for it."""
         backend = self._health.first_up()
@@ -223,7 +240,12 @@ class Pool:
         slot = self.slots.claim(self.loop.now)
         if slot is None:
             return False
-        connection = BackendConnection(self, backend, slot)
+        try:
+            connection = BackendConnection(self, backend, slot)
+        except OSError as error:  # no descriptor, no memory: as if there were no slot
+            self.slots.release(slot)
+            self._log.backend(str(backend), "BACKEND", "ERROR", f"no socket for a connection: {error.strerror}")
+            return False
         self._connections.add(connection)
         self._opening += 1
         try:
@@ -265,27 +287,30 @@ class Pool:
 
     def _expire(self) -> None:
         """Ends the wait of jobs that have waited too long. The first of the queue have a connection coming up."""
-        now = self.loop.now
-        waiting = list(self._queue)[self._opening :]
-        for job in waiting:
-            if now - job.wanted_since >= self.settings.backend_wait:
-                self._queue.remove(job)
-                text = "all connections to the mail server are busy, please try again later"
-                answer = refusal(451, "4.3.2", "BACKEND", text)
-                self.loop.guard(job.owner, job.unserved, answer, "no free connection in time")
+        latest = self.loop.now - self.settings.backend_wait
+        late = [job for job in list(self._queue)[self._opening :] if job.wanted_since <= latest]
+        for job in late:
+            self._queue.remove(job)
+        text = "all connections to the mail server are busy, please try again later"
+        self._leave_unserved(late, refusal(451, "4.3.2", "BACKEND", text), "no free connection in time")
 
     def _give_up_all(self) -> None:
+        jobs = list(self._queue)
+        self._queue.clear()
         text = "the mail server behind this one is away, please try again later"
-        while self._queue:
-            job = self._queue.popleft()
-            self.loop.guard(job.owner, job.unserved, refusal(451, "4.4.1", "BACKEND", text), "no backend answers")
+        self._leave_unserved(jobs, refusal(451, "4.4.1", "BACKEND", text), "no backend answers")
+
+    def _leave_unserved(self, jobs: list[Job], answer: bytes, why: str) -> None:
+        """In the next round: a client that is answered may ask for the next thing, and we are amid our queue here."""
+        for job in jobs:
+            self.loop.call_soon(job.owner, partial(job.unserved, answer, why))
 
     def _probe(self) -> None:
         """Keeps looking whether a backend that is away has come back, and learns what a new one offers."""
+        self._probe_waits = False
         backend = self._health.due(self.loop.now)
         if backend is None or any(c.backend == backend and not c.extensions for c in self._connections):
             return
-        self._probe_waits = False
         if not self._table.take_prober() or self._open(backend):
             return
         if self._idle:  # every slot is taken: one that rests gives way, or the backend would never be asked

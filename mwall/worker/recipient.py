@@ -88,6 +88,10 @@ class RecipientQuestion(Job):
         if self.connection is None:
             self._worker.pool.withdraw(self)
 
+    def abandon(self) -> None:
+        """Our own error: nothing more is to come of this question."""
+        self._worker.pool.withdraw(self)
+
     def _judge(self) -> bytes | None:
         """The refusal that needs no backend, None if there is none."""
         policy = self._worker.policy

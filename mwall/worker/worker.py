@@ -83,8 +83,8 @@ class TurnedAway:
     def __init__(self, worker: Worker, sock: socket.socket) -> None:
         self._worker = worker
         self._sock = sock
-        worker.turned_away += 1
         worker.loop.watch(sock.fileno(), READ, self)
+        worker.turned_away += 1
         worker.loop.call_at(worker.loop.now + LINGER, self, self._close)
 
     def on_ready(self, events: int) -> None:
@@ -187,7 +187,12 @@ class Worker:
             return
         client = ClientConnection(self, sock, peer, seat, relay)
         self._clients.add(client)
-        self.loop.watch(sock.fileno(), READ, client)
+        try:
+            self.loop.watch(sock.fileno(), READ, client)
+        except OSError as error:
+            self.log.process("ERROR", f"epoll: {error.strerror}")
+            client.close()
+            return
         if self.settings.greeting_delay:
             self.loop.call_at(self.loop.now + self.settings.greeting_delay, client, client.greet)
         else:
@@ -197,8 +202,7 @@ class Worker:
         """A client's socket is closed."""
         self._clients.discard(client)
         self._seats.release(client.seat)
-        if self.draining and not self._clients:
-            self.loop.running = False
+        self._stop_if_done()
 
     def _turn_away(self, sock: socket.socket, answer: bytes, why: str) -> None:
         self.counters.add("refused_connections")
@@ -238,8 +242,7 @@ class Worker:
         self.loop.call_at(self.loop.now + self.settings.drain_timeout, self, self._end_drain)
         self._next_sweep = 0.0
         self._tick_clients()
-        if not self._clients:
-            self.loop.running = False
+        self._stop_if_done()
 
     def _end_drain(self) -> None:
         """drain_timeout is over: whoever is left is told, and given the time to read it."""
@@ -249,6 +252,11 @@ class Worker:
 
     def _stop(self) -> None:
         self.loop.running = False
+
+    def _stop_if_done(self) -> None:
+        """Not while a message is on its way whose client has gone: its line in the log says what became of it."""
+        if self.draining and not self._clients and not self.pool.is_working:
+            self.loop.running = False
 
     # Time
 
@@ -261,11 +269,13 @@ class Worker:
             self._next_sweep = now + _TICK
             self._tick_clients()
             self._report()
+            self.memory.settle()
+            self._stop_if_done()
 
     def _tick_clients(self) -> None:
         now = self.loop.now
         for client in tuple(self._clients):
-            client.tick(now)
+            self.loop.guard(client, client.tick, now)
 
     def _report(self) -> None:
         for why, count in self._refused.items():
