@@ -113,3 +113,8 @@ print(seen)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("label", ["iso-2022-jp", "iso-2022-kr", "iso-2022-jp-2"])
+def test_a_decoder_that_raises_in_spite_of_replace(label: str) -> None:
+    assert decode_words(f"=?{label}?b?GyQkKJmcJCgb?= after").endswith(" after")
