@@ -12,8 +12,8 @@ from tests.daemon.harness import MESSAGE, Client, Daemon, Sink, Site
 from tests.daemon.scripted_backend import ScriptedBackend
 
 RAISES = (
-    "import mwall.worker.message as message\n"
-    "def judge(*_):\n    raise RuntimeError('a bug of ours')\n    yield\n"
+    "import time\nimport mwall.worker.message as message\n"
+    "def judge(*_):\n    time.sleep(0.02)\n    yield\n    raise RuntimeError('a bug of ours')\n"
     "message.judge = judge\n"
 )
 
