@@ -66,7 +66,9 @@ class Seats:
         table.worker_clients[self._row] -= 1
 
     def _is_full(self, key: int, max_per_ip: int) -> bool:
-        octets = self._table.octets("seat_key", self._table.max_clients * 8)
+        # Seats are taken from the first on: behind the last one in use there is nothing to count.
+        used = len(self._table.octets("seat_owner", self._table.max_clients).rstrip(b"\0"))
+        octets = self._table.octets("seat_key", used * 8)
         # The search knows no alignment: it may count too many, never too few, and is most often all that is needed.
         if octets.count(key.to_bytes(8, sys.byteorder)) < max_per_ip:
             return False

@@ -117,7 +117,7 @@ class Log:
             if "text" in fields:
                 text = printable(str(fields["text"]), 4000)
             else:
-                text = " ".join([f"{name}={value}" if value.__class__ is str and _is_bare(value)
+                text = " ".join([f"{name}={value}" if value.__class__ is not str or _is_bare(value)
                                  else f"{name}={field_text(value)}" for name, value in fields.items()])  # fmt: skip
             line = f"{{{self.who}}}{place_text} {module}/{level}: {text}"
         self._send(_SEVERITIES.get(level, _INFO), line[:_MAX_LINE])
