@@ -6,7 +6,7 @@ folded line counts for nothing. Every regular expression is possessive: linear o
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
@@ -122,8 +122,3 @@ def clean_header(header: bytes) -> bytes:
         if header.startswith(_FOLDED):
             header = b"\r\n" + header
     return header
-
-
-def received_count(fields: Iterable[Field]) -> int:
-    """Return how many Received fields there are: the hops so far (RFC 5321 6.3)."""
-    return sum([len(field.name) == 8 and field.name.lower() == "received" for field in fields])

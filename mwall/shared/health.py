@@ -75,9 +75,9 @@ class Health:
                 return backend
         return None
 
-    def first_up(self, but: frozenset[Backend] = frozenset()) -> Backend | None:
+    def first_up(self) -> Backend | None:
         """The first backend that is not known to be away."""
-        return next((backend for backend in self.backends if backend not in but and not self.is_away(backend)), None)
+        return next((backend for backend in self.backends if not self.is_away(backend)), None)
 
     def known(self, backend: Backend) -> Known | None:
         """What it offered, None if it was never spoken to."""

@@ -128,11 +128,6 @@ class Session:
         """Octets received and not yet obeyed."""
         return self._lines.held
 
-    @property
-    def had_transaction(self) -> bool:
-        """Whether a transaction has reached its end of data."""
-        return self._transactions > 0
-
     def advance(self) -> Event | None:
         """Obeys what is complete. An Event must be answered before the next call."""
         while self._lines.held and not self.closing and self.waiting is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import suppress
@@ -40,28 +41,28 @@ class Loss(Enum):
     AFTER_DOT = "after the final dot: possible duplicate"
 
 
-class Job:
+class Job(ABC):
     """What a connection is wanted for. Subclassed by who wants it."""
 
     owner: Watched  # whose session it is
     wanted_since = 0.0
     connection: BackendConnection | None = None
 
+    @abstractmethod
     def dialogue(self, extensions: Extensions) -> Dialogue:
         """The dialogue to hold."""
-        raise NotImplementedError
 
+    @abstractmethod
     def done(self, backend: Backend, outcome: Outcome) -> None:
         """The dialogue was held to its end."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lost(self, backend: Backend, loss: Loss, why: str) -> None:
         """The dialogue broke off, and nobody may try again."""
-        raise NotImplementedError
 
+    @abstractmethod
     def unserved(self, answer: bytes, why: str) -> None:
         """No connection was to be had; `answer` is the reply for the client."""
-        raise NotImplementedError
 
 
 class BackendConnection:

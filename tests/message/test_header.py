@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 from mwall.message.header import (
     MAX_FIELDS,
     MAX_HEADER_OCTETS,
-    Field,
     HeaderError,
     clean_header,
     header_end,
     parse_fields,
-    received_count,
     values_by_name,
 )
 
@@ -128,13 +126,6 @@ def test_any_octets_give_fields_in_order(header: bytes) -> None:
     for field in fields:
         named_values.setdefault(field.name.lower(), []).append(field.value)
     assert values_by_name(header) == named_values
-    assert received_count(fields) == sum(field.name.lower() == "received" for field in fields)
-
-
-def test_received_count() -> None:
-    assert (
-        received_count([Field("RECEIVED", "", 0, 0), Field("X-Received", "", 0, 0), Field("received", "", 0, 0)]) == 2
-    )
 
 
 @pytest.mark.parametrize(

@@ -216,7 +216,6 @@ def test_what_the_caller_gets() -> None:
         Message("", ["b@example.org"] * 2, b"", Fault.BARE_NEWLINE),
     ]
     assert play.session.helo_name == "client.example"
-    assert play.session.had_transaction
 
 
 def test_normalize() -> None:
