@@ -78,7 +78,7 @@ class Master:
         self._status = status
         self._started = False
         self._backend_rows: dict[tuple[str, int], int] = {}
-        self._current = Generation(configuration, self._give_rows(configuration))
+        self._current = Generation(configuration, self._give_rows(configuration, []))
         self._coming: Generation | None = None
         self._draining: Generation | None = None
         self._reload_wanted = False
@@ -256,7 +256,8 @@ class Master:
         except ConfigurationError as error:
             for fault in error.faults:
                 self._log.process("ERROR", str(fault))
-            self._log.process("ERROR", f"reload: {len(error.faults)} faults; the configuration in force stays")
+            faults = "1 fault" if len(error.faults) == 1 else f"{len(error.faults)} faults"
+            self._log.process("ERROR", f"reload: {faults}; the configuration in force stays")
             return
         fixed = unchangeable(old, configuration.settings)
         if configuration.settings.log_to == "stderr" and self._inheritance.stderr < 0:
@@ -270,7 +271,7 @@ class Master:
             if broken:
                 self._log.process("ERROR", f"reload: it takes a restart: {'; '.join(broken)}; nothing is changed")
                 return
-        self._coming = Generation(configuration, self._give_rows(configuration))
+        self._coming = Generation(configuration, self._give_rows(configuration, self._generations()))
         self._fork_generation(self._coming)
 
     def _change_over(self) -> None:
@@ -294,10 +295,10 @@ class Master:
         self._coming.fork_again_at.clear()
         self._draining, self._coming = self._coming, None
 
-    def _give_rows(self, configuration: Configuration) -> tuple[Backend, ...]:
-        """Each backend address keeps its row of the table as long as a generation uses it."""
+    def _give_rows(self, configuration: Configuration, living: list[Generation]) -> tuple[Backend, ...]:
+        """Each backend address keeps its row of the table as long as a living generation uses it."""
         wanted = configuration.settings.backends
-        live = {(b.ip, b.port) for generation in self._known_generations() for b in generation.backends}
+        live = {(backend.ip, backend.port) for generation in living for backend in generation.backends}
         self._backend_rows = {key: row for key, row in self._backend_rows.items() if key in live or key in wanted}
         for key in wanted:
             if key not in self._backend_rows:
@@ -306,9 +307,6 @@ class Master:
                 self._inheritance.table.forget_backend(row)
                 self._backend_rows[key] = row
         return tuple(Backend(ip, port, self._backend_rows[ip, port]) for ip, port in wanted)
-
-    def _known_generations(self) -> list[Generation]:
-        return self._generations() if hasattr(self, "_draining") else []
 
     # The end
 
