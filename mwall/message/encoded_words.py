@@ -1,49 +1,19 @@
 """Encoded words in header fields (RFC 2047), read as mail readers read them, not as the grammar would have it.
 
 A filter that is stricter than the reader is blind: so words may be long, stand inside other text, hold spaces, lack
-padding, or cut a character in two. Unknown charsets do not stop it. Codecs are looked up at import and never again:
-a charset label comes from outside and must not reach for a file.
+padding, or cut a character in two. Unknown charsets do not stop it.
 """
 
 import binascii
-import codecs
 import re
 from collections.abc import Iterator
-from encodings.aliases import aliases
+
+from mwall.message.charsets import Decoder, charset_name
 
 _WORD_START = re.compile(r"=\?([^?\s]*+)\?([BbQq])\?")
 _NOT_BASE64 = bytes(set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"))
 _WINDOW_OCTETS = 16_384
 _MAX_RUNS = 64
-
-# Mail readers take these for the larger charset on the right, as https://encoding.spec.whatwg.org/#names-and-labels
-# has it: whoever labels text so commonly means it.
-_MEANT = {
-    "ascii": "cp1252", "iso8859_1": "cp1252", "latin_1": "cp1252", "iso8859_9": "cp1254", "iso8859_11": "cp874",
-    "tis_620": "cp874", "utf_16": "utf_16_le", "gb2312": "gb18030", "gbk": "gb18030",
-    "euc_kr": "cp949", "shift_jis": "cp932",
-}  # fmt: skip
-_CODECS = (
-    "utf_8", "utf_7", "utf_16_be", "utf_16_le", "cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255",
-    "cp1256", "cp1257", "cp1258", "cp874", "cp437", "cp850", "cp852", "cp855", "cp866", "koi8_r", "koi8_u", "iso8859_2",
-    "iso8859_3", "iso8859_4", "iso8859_5", "iso8859_6", "iso8859_7", "iso8859_8", "iso8859_10", "iso8859_13",
-    "iso8859_14", "iso8859_15", "iso8859_16", "mac_roman", "mac_cyrillic", "gb18030", "hz", "big5", "big5hkscs",
-    "cp949", "iso2022_kr", "johab", "cp932", "euc_jp", "iso2022_jp", "iso2022_jp_2",
-)  # fmt: skip
-
-
-def _plain_label(label: str) -> str:
-    return label.lower().replace("-", "").replace("_", "").replace(" ", "")
-
-
-def _preload() -> dict[str, codecs.CodecInfo]:
-    infos = {name: codecs.lookup(name) for name in _CODECS}
-    names = {name: name for name in _CODECS} | {name: name for name in _MEANT} | aliases
-    known = {_plain_label(label): _MEANT.get(name, name) for label, name in names.items()}
-    return {label: infos[name] for label, name in known.items() if name in infos}
-
-
-_DECODERS = _preload()
 
 
 def decode_words(value: str) -> str:
@@ -59,7 +29,7 @@ def decode_words(value: str) -> str:
 def decoded_pieces(value: str) -> Iterator[str]:
     """Yield what decode_words returns, in pieces: for who must stop in between to serve others."""
     position, end, charset = 0, -1, ""
-    decoder: codecs.IncrementalDecoder | None = None
+    decoder: Decoder | None = None
     word = _WORD_START.search(value)
     while word:
         if end < word.end():
@@ -77,7 +47,7 @@ def decoded_pieces(value: str) -> Iterator[str]:
         between_words = position > 0 and (not gap or gap.isspace())
         label = word[1].partition("*")[0]
         if not between_words or label != charset:
-            yield _step(decoder, b"", True) if decoder else ""
+            yield decoder.decode(b"", True) if decoder else ""
             decoder, charset = _decoder(label), label
         if not between_words:
             yield gap
@@ -85,16 +55,16 @@ def decoded_pieces(value: str) -> Iterator[str]:
         yield from _decoded(decoder, octets)
         position = end + 2
         word = _WORD_START.search(value, position) if following and following.start() < position else following
-    yield _step(decoder, b"", True) if decoder else ""
+    yield decoder.decode(b"", True) if decoder else ""
     yield value[position:]
 
 
-def _decoder(label: str) -> codecs.IncrementalDecoder | None:
-    info = _DECODERS.get(_plain_label(label))
-    return info.incrementaldecoder("replace") if info and info.incrementaldecoder else None
+def _decoder(label: str) -> Decoder | None:
+    name = charset_name(label)
+    return Decoder(name) if name else None
 
 
-def _decoded(decoder: codecs.IncrementalDecoder | None, octets: bytes) -> Iterator[str]:
+def _decoded(decoder: Decoder | None, octets: bytes) -> Iterator[str]:
     if decoder is None:
         try:
             yield octets.decode("utf-8")
@@ -102,16 +72,7 @@ def _decoded(decoder: codecs.IncrementalDecoder | None, octets: bytes) -> Iterat
             yield octets.decode("latin-1")
         return
     for start in range(0, len(octets), _WINDOW_OCTETS):
-        yield _step(decoder, octets[start : start + _WINDOW_OCTETS])
-
-
-def _step(decoder: codecs.IncrementalDecoder, octets: bytes, final: bool = False) -> str:
-    """The next piece. Some of Python's decoders (iso2022_jp) raise even when told to replace."""
-    try:
-        return decoder.decode(octets, final)
-    except UnicodeError:
-        decoder.reset()
-        return "\ufffd"
+        yield decoder.decode(octets[start : start + _WINDOW_OCTETS])
 
 
 def _from_q(text: str) -> bytes:

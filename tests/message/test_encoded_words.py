@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mwall.message.encoded_words import _DECODERS, decode_words, decoded_pieces
+from mwall.message.charsets import KNOWN_LABELS
+from mwall.message.encoded_words import decode_words, decoded_pieces
 
 ATOMS = st.text("abcXYZ019.,!", min_size=1, max_size=8)
 CHARSETS = {
@@ -87,7 +88,7 @@ def test_any_text_decodes(value: str) -> None:
     assert decode_words(value) == "".join(decoded_pieces(value))
 
 
-@pytest.mark.parametrize("label", sorted(_DECODERS))
+@pytest.mark.parametrize("label", sorted(KNOWN_LABELS))
 def test_no_octets_make_a_codec_raise(label: str) -> None:
     every = bytes(range(256))
     for octets in (every, every[::-1], every * 300, b"\x1b$B", b"\xff" * 999, b"+", b"~{", b"\xfe\xff\xd8\x00"):
@@ -104,10 +105,11 @@ def test_a_long_word_comes_in_pieces() -> None:
 def test_no_charset_label_reaches_for_a_file() -> None:
     program = """
 import sys
-from mwall.message.encoded_words import _DECODERS, decode_words
+from mwall.message.charsets import KNOWN_LABELS
+from mwall.message.encoded_words import decode_words
 seen = []
 sys.addaudithook(lambda event, args: seen.append((event, args)) if event in ("import", "open") else None)
-for label in [*_DECODERS, "rot13", "idna", "punycode", "zlib", "../../etc/passwd", "mbcs", "nonsense", "os"]:
+for label in [*KNOWN_LABELS, "rot13", "idna", "punycode", "zlib", "../../etc/passwd", "mbcs", "nonsense", "os"]:
     decode_words(f"=?{label}?q?=FF=1B$B=3F?= x =?{label}?b?/////w==?=")
 print(seen)
 """

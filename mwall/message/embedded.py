@@ -1,0 +1,67 @@
+"""Files within text: uuencoded ones, which mail readers offer as attachments, and lines that are base64 and say not so.
+
+Nobody has to decode the latter; but what a label denies, a filter had better look at all the same.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mwall.message.header import HeaderError
+from mwall.message.transfer import Encoding, Source
+
+MAX_BLOCKS = 1000
+# A text in base64 may have bare line feeds, once decoded.
+_BEGIN = re.compile(rb"\nbegin(-base64)?[ \t]{1,9}[0-7]{3,4}[ \t]{1,9}([^\r\n]{1,255})\r?\n")
+# The first line is nothing but base64; then all goes on as long as nothing else comes. Repeated groups of lines would
+# cost the matcher a hundred octets of memory for each.
+_BASE64_LINES = re.compile(rb"\n([A-Za-z0-9+/]{40,}={0,2}(?=\r?\n|\Z)[A-Za-z0-9+/=\r\n]*+)")
+_QUOTED_OCTETS = re.compile(rb"=[0-9A-Fa-f]{2}(?:=[0-9A-Fa-f]{2}){7}")  # begins with a literal: much quicker
+
+
+class Block(NamedTuple):
+    """A file in a text: its name, "" where it has none, and where its encoded octets lie.
+
+    `is_meant`: it has a begin, a first line and an end as they should be, so that it can hardly be some other text.
+    """
+
+    name: str
+    start: int
+    end: int
+    encoding: Encoding
+    is_meant: bool
+
+
+def embedded_blocks(source: Source, start: int, end: int) -> Iterator[Block]:
+    """Yield the files within a text whose octets are `source` from `start` (behind a line end) to `end`.
+
+    Of base64 without a label the first MAX_BLOCKS count. Raises HeaderError beyond that many uuencoded files.
+    """
+    octets = source.octets
+    position = octets.find(b"\nbegin", start - 1, end)
+    count = 0
+    while position >= 0 and (match := _BEGIN.search(octets, position, end)):
+        count += 1
+        if count > MAX_BLOCKS:
+            raise HeaderError(f"a text has more than {MAX_BLOCKS} uuencoded files in it")
+        stop = octets.find(b"\n====" if match[1] else b"\nend", match.end() - 1, end)
+        is_meant, stop = stop >= 0 and _has_its_length(octets, match.end()), end if stop < 0 else stop + 1
+        name = bytes(match[2]).decode("utf-8", "replace")
+        yield Block(name, match.end(), stop, "base64" if match[1] else "uuencode", is_meant)
+        position = stop - 1
+    for number, match in enumerate(_BASE64_LINES.finditer(octets, start - 1, end)):
+        if number == MAX_BLOCKS:
+            break
+        yield Block("", match.start(1), match.end(1), "base64", False)
+
+
+def _has_its_length(octets: bytes | bytearray, start: int) -> bool:
+    """Whether the line is as long as its first octet says; some encoders put one more behind."""
+    line = bytes(octets[start : start + 80]).partition(b"\n")[0].rstrip(b"\r")
+    count = line[0] - 32 & 63 if line else 0
+    return len(line) - 1 - (count + 2) // 3 * 4 in (0, 1)
+
+
+def has_quoted_octets(source: Source, start: int, end: int) -> bool:
+    """Tell whether a text is in quoted-printable that no label speaks of."""
+    return source.octets.find(b"=", start, end) >= 0 and _QUOTED_OCTETS.search(source.octets, start, end) is not None
