@@ -15,7 +15,7 @@ CONFIGURATION = $(SYSCONFDIR)/messagewall
 # Real mail servers and tools that tests and benchmarks use; without them those tests are skipped.
 PEERS = postfix haproxy rbldnsd unbound rsyslog mandoc iproute2 strace python3-venv util-linux
 
-MANUALS = man/messagewall.1 man/messagewall.conf.5 man/messagewall_profiles.5
+MANUALS = man/messagewall.1 man/messagewalltest.1 man/messagewall.conf.5 man/messagewall_profiles.5
 
 .PHONY: demo test check bench peers build install uninstall clean
 

@@ -13,7 +13,13 @@ import pytest
 
 TREE = Path(__file__).parent.parent
 PATHS = ["PREFIX=/opt/mw", "SYSCONFDIR=/opt/etc"]
-MANUALS = ["man1/messagewall.1", "man5/messagewall.conf.5", "man5/messagewall_profiles.5"]
+COMMANDS = ["messagewall", "messagewalltest"]
+MANUALS = [
+    "man1/messagewall.1",
+    "man1/messagewalltest.1",
+    "man5/messagewall.conf.5",
+    "man5/messagewall_profiles.5",
+]
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +53,16 @@ def test_installed_files_name_their_final_paths(make: Callable[..., str], destin
     make("install", f"DESTDIR={destination}")
 
     installed = destination / "opt/mw"
-    assert os.readlink(installed / "sbin/messagewall") == "/opt/mw/lib/messagewall/bin/messagewall"
-    assert "/opt/mw/lib/messagewall/bin/python" in (installed / "lib/messagewall/bin/messagewall").read_text()
+    for command in COMMANDS:
+        assert os.readlink(installed / "sbin" / command) == f"/opt/mw/lib/messagewall/bin/{command}"
+        assert "/opt/mw/lib/messagewall/bin/python" in (installed / "lib/messagewall/bin" / command).read_text()
     assert all((installed / "share/man" / manual).is_file() for manual in MANUALS)
     unit = (installed / "share/messagewall/messagewall.service").read_text()
     assert "ExecStart=/opt/mw/sbin/messagewall -c /opt/etc/messagewall/messagewall.conf -f\n" in unit
     assert os.access(installed / "share/messagewall/messagewall.init", os.X_OK)
     samples = files_below(TREE / "conf")
-    assert samples and samples == files_below(destination / "opt/etc/messagewall")
+    assert {"messagewall.conf", "virus.patterns", "profiles/Medium", "profiles/MediumPlus"} <= samples
+    assert samples == files_below(destination / "opt/etc/messagewall")
     octets = str(destination).encode()
     assert [path for path in destination.rglob("*") if path.is_file() and octets in path.read_bytes()] == []
 

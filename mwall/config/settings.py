@@ -90,6 +90,8 @@ SETTINGS: tuple[Variable, ...] = (
     _size("max_memory", "512M", "64K", "1024G", "message data held at once by all workers; over it 452 4.3.1", False),
     _number("max_rcpt", "100", 100, 50000, "recipients in one transaction; over it 452 4.5.3"),
     _number("max_errors", "10", 1, 1000, "refused commands in one session before 421 and close"),
+    _number("max_parts", "1000", 1, 100000, "MIME parts of a message that is looked into; over it 554 5.6.0"),
+    _number("max_depth", "50", 1, 1000, "MIME parts within parts of a message that is looked into; over it 554 5.6.0"),
     _number("max_received", "100", 1, 1000, "Received fields before a message is taken for a loop, 554 5.4.6"),
     _time("backend_wait", "60", "0", "9m", "how long an accepted message may wait for a free backend connection"),
     _time("backend_connect_timeout", "10", "0.1", "5m", "for connecting to a backend and for its greeting"),
@@ -149,6 +151,8 @@ class Settings:
     max_memory: int
     max_rcpt: int
     max_errors: int
+    max_parts: int
+    max_depth: int
     max_received: int
     backend_wait: float
     backend_connect_timeout: float

@@ -14,16 +14,17 @@ from typing import NamedTuple
 
 from mwall.config.grammar import ConfigurationError, Fault
 from mwall.config.settings import Settings, parse_settings
-from mwall.policy.load import Policy, load_policy
+from mwall.policy.load import Policy, load_policy, pattern_files
 
 _MAX_FILE = 16 << 20  # octets
 
 
 class Configuration(NamedTuple):
-    """All that the files say."""
+    """All that the files say. `pattern_files`: what profiles name beside what messagewall.conf does, inside root."""
 
     settings: Settings
     policy: Policy
+    pattern_files: tuple[str, ...]
 
 
 class Place(NamedTuple):
@@ -65,29 +66,36 @@ def read_configuration(place: Place, root: str | None = None) -> Configuration:
     profiles: dict[str, bytes] = {}
     for path in _list(_join(above, settings.profile_dir), settings.profile_dir, faults):
         profiles[path] = _read(_join(above, path), path, faults)
+    patterns: dict[str, bytes] = {}
+    for path, (file, line) in pattern_files(profiles).items():
+        found: list[Fault] = []
+        patterns[path] = _read(_join(above, path), path, found, "virus_scan")
+        # The profile that names the file is where to mend it.
+        faults += [fault._replace(file=file, line=line, why=f"{path}: {fault.why}") for fault in found]
     try:
-        policy = load_policy(settings, maps, profiles)
+        policy = load_policy(settings, maps, profiles, patterns)
     except ConfigurationError as error:
         told = {fault.file for fault in faults}  # of a file that cannot be read nothing else is worth saying
         faults += [fault for fault in error.faults if fault.file not in told]
     if faults:
         raise ConfigurationError([_with_root(fault, settings.root) for fault in faults])
-    return Configuration(settings, policy)
+    return Configuration(settings, policy, tuple(patterns))
 
 
 def concerns(configuration: Configuration) -> list[str]:
     """What is no fault and yet is hardly meant, each as a sentence that says where."""
-    settings, policy = configuration
+    settings, policy, _ = configuration
     if len(policy.local_domains) or len(policy.relay_ips):
         return []
     path = _join(settings.root, settings.local_domains)
     return [f"{path}: names no domain, and relay_ips names no client: every recipient is refused"]
 
 
-def writable_by(settings: Settings, file: str, uid: int, gid: int) -> list[Fault]:
+def writable_by(configuration: Configuration, file: str, uid: int, gid: int) -> list[Fault]:
     """What of the configuration this user could change: whoever breaks into a worker must not own the next start."""
+    settings = configuration.settings
     faults = []
-    for path in dict.fromkeys([*_folders_between(settings.root, file), file, *_named(settings)]):
+    for path in dict.fromkeys([*_folders_between(settings.root, file), file, *_named(configuration)]):
         with suppress(OSError):  # what cannot be looked at has been reported by the reading
             status = os.stat(path)
             by_group = status.st_gid == gid and status.st_mode & stat.S_IWGRP
@@ -105,8 +113,9 @@ def _folders_between(root: str, path: str) -> Iterator[str]:
     return reversed(above[1:])
 
 
-def _named(settings: Settings) -> Iterator[str]:
-    for path in settings.named_paths().values():
+def _named(configuration: Configuration) -> Iterator[str]:
+    settings = configuration.settings
+    for path in (*settings.named_paths().values(), *configuration.pattern_files):
         yield from _folders_between(settings.root, _join(settings.root, path))
         yield _join(settings.root, path)
     folder = _join(settings.root, settings.profile_dir)

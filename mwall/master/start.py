@@ -51,7 +51,7 @@ def check(place: Place) -> Configuration:
     configuration = read_configuration(place)
     if os.geteuid() == 0:
         identity = resolve_identity(configuration.settings)
-        _refuse_writable(configuration.settings, place, identity)
+        _refuse_writable(configuration, place, identity)
         _read_as_user(configuration.settings, place, identity)
     return configuration
 
@@ -64,7 +64,7 @@ def start(place: Place, pid_path: str | None) -> int:
     identity = None
     if os.geteuid() == 0:
         identity = resolve_identity(settings)
-        _refuse_writable(settings, place, identity)
+        _refuse_writable(configuration, place, identity)
     _raise_descriptor_limit(settings)
     pid_file = PidFile(pid_path) if pid_path else None
     listeners = listen(settings)
@@ -166,8 +166,8 @@ def _go_to_jail(
     return Master(place, configuration, inheritance, log_process, pid_file, status)
 
 
-def _refuse_writable(settings: Settings, place: Place, identity: Identity) -> None:
-    faults = writable_by(settings, place.file, identity.uid, identity.gid)
+def _refuse_writable(configuration: Configuration, place: Place, identity: Identity) -> None:
+    faults = writable_by(configuration, place.file, identity.uid, identity.gid)
     if faults:
         raise ConfigurationError(faults)
 

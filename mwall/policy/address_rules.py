@@ -10,7 +10,7 @@ from typing import Any
 from mwall.config.grammar import Variable
 from mwall.message.addresses import addresses_in, each_address, has_display_name
 from mwall.message.fields_added import format_score
-from mwall.policy.checks import TIME_SLICE, Check, Envelope, Finding, MailHeader, Request
+from mwall.policy.checks import TIME_SLICE, Check, Envelope, Finding, Look, MailHeader, Request
 from mwall.policy.scores import parse_score
 from mwall.smtp.addresses import Mailbox
 
@@ -35,15 +35,15 @@ def compile_checks(values: Mapping[str, Any]) -> list[Check]:
     """The checks that a profile's values ask for."""
     checks: list[Check] = []
     if values["to_required"]:
-        checks.append(_check_to(values["to_required"]))
+        checks.append(Check(("to_required",), _check_to(values["to_required"])))
     if values["from_required"]:
-        checks.append(_check_from(values["from_required"]))
+        checks.append(Check(("from_required",), _check_from(values["from_required"])))
     if values["realname_required"]:
-        checks.append(_check_realname(values["realname_required"]))
+        checks.append(Check(("realname_required",), _check_realname(values["realname_required"])))
     return checks
 
 
-def _check_to(score: int) -> Check:
+def _check_to(score: int) -> Look:
     finding = Finding("TO_REQUIRED", "no recipient is in To or Cc", score)
 
     def check(envelope: Envelope, header: MailHeader) -> Generator[Request, object, list[Finding]]:
@@ -61,7 +61,7 @@ def _check_to(score: int) -> Check:
     return check
 
 
-def _check_from(score: int) -> Check:
+def _check_from(score: int) -> Look:
     def check(envelope: Envelope, header: MailHeader) -> Generator[Request, object, list[Finding]]:
         if envelope.reverse_path is None:
             return []
@@ -71,7 +71,7 @@ def _check_from(score: int) -> Check:
     return check
 
 
-def _check_realname(score: int) -> Check:
+def _check_realname(score: int) -> Look:
     finding = Finding("REALNAME_REQUIRED", "no From has a display name", score)
 
     def check(envelope: Envelope, header: MailHeader) -> Generator[Request, object, list[Finding]]:

@@ -7,7 +7,7 @@ answer. So the same code runs in a worker, in a command and in a test. It gives 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from mwall.message.encoded_words import decode_words, decoded_pieces
 from mwall.message.header import values_by_name
@@ -15,6 +15,8 @@ from mwall.smtp.addresses import Mailbox
 
 # So much text is worked on before others are served: a few milliseconds at the worst (design.md, promise 6).
 WINDOW = 65_536
+
+_Result = TypeVar("_Result")
 
 
 @dataclass(slots=True)
@@ -47,30 +49,48 @@ Request: TypeAlias = TimeSlice
 
 
 class MailHeader:
-    """The fields of one message, found by name in any case."""
+    """The fields of one message, found by name in any case; `by_name` has all values of each."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("by_name",)
 
     def __init__(self, header: bytes) -> None:
         """Parse a header section; raises HeaderError."""
-        self._values = values_by_name(header)
+        self.by_name = values_by_name(header)
 
     def values(self, name: str) -> list[str]:
         """The unfolded, undecoded values of all fields of this lower-case name, in their order."""
-        return self._values.get(name, [])
+        return self.by_name.get(name, [])
 
 
-Check: TypeAlias = Callable[[Envelope, MailHeader], Generator[Request, object, list[Finding]]]
+Look: TypeAlias = Callable[[Envelope, MailHeader], Generator[Request, object, list[Finding]]]
 
 
-def without_requests(look: Callable[[Envelope, MailHeader], list[Finding]]) -> Check:
-    """The check that a plain function makes, one that has nothing to ask for and is always quick."""
+class Check(NamedTuple):
+    """A check of envelope and header; `variables`: those of the profile that it stands for."""
 
-    def check(envelope: Envelope, header: MailHeader) -> Generator[Request, object, list[Finding]]:
+    variables: tuple[str, ...]
+    look: Look
+
+
+def paused(steps: Generator[None, None, _Result]) -> Generator[Request, object, _Result]:
+    """Drive a reader of the message that pauses by itself: each of its pauses is a time slice."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            result: _Result = stop.value
+            return result
+        yield TIME_SLICE
+
+
+def without_requests(look: Callable[[Envelope, MailHeader], list[Finding]]) -> Look:
+    """The look that a plain function makes, one that has nothing to ask for and is always quick."""
+
+    def looked(envelope: Envelope, header: MailHeader) -> Generator[Request, object, list[Finding]]:
         return look(envelope, header)
         yield TIME_SLICE  # never reached: it makes this a generator
 
-    return check
+    return looked
 
 
 def decoded(values: list[str]) -> Generator[Request, object, str]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from mwall.config.grammar import Variable, quoted
 from mwall.config.values import parse_network
-from mwall.policy.checks import Check, Envelope, Finding, MailHeader, without_requests
+from mwall.policy.checks import Check, Envelope, Finding, Look, MailHeader, without_requests
 from mwall.policy.scores import Scored, scored
 from mwall.smtp.addresses import AddressError, Mailbox, parse_path
 
@@ -56,9 +56,9 @@ def compile_checks(values: Mapping[str, Any]) -> list[Check]:
     """The checks that a profile's values ask for."""
     checks: list[Check] = []
     if values["client_ip"]:
-        checks.append(_check_client([_network(rule) for rule in values["client_ip"]]))
+        checks.append(Check(("client_ip",), _check_client([_network(rule) for rule in values["client_ip"]])))
     if values["reverse_path"]:
-        checks.append(_check_reverse_path(values["reverse_path"]))
+        checks.append(Check(("reverse_path",), _check_reverse_path(values["reverse_path"])))
     return checks
 
 
@@ -69,7 +69,7 @@ def _network(rule: Scored[IPv4Network | IPv6Network]) -> _Network:
     return _Network(network.version, bits_behind, int(network.network_address) >> bits_behind, text, rule.score)
 
 
-def _check_client(networks: Sequence[_Network]) -> Check:
+def _check_client(networks: Sequence[_Network]) -> Look:
     def look(envelope: Envelope, header: MailHeader) -> list[Finding]:
         version, number = envelope.client_address.version, int(envelope.client_address)
         return [
@@ -85,7 +85,7 @@ def _address(mailbox: Mailbox) -> str:
     return f"{mailbox.local_part.lower()}@{mailbox.domain}"
 
 
-def _check_reverse_path(rules: Sequence[Scored[str]]) -> Check:
+def _check_reverse_path(rules: Sequence[Scored[str]]) -> Look:
     def look(envelope: Envelope, header: MailHeader) -> list[Finding]:
         mailbox = envelope.reverse_path
         if mailbox is None:

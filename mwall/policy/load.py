@@ -5,9 +5,10 @@ All or nothing: it is used only if every file is right, so that a HUP never leav
 
 import difflib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
-from mwall.config.grammar import ConfigurationError, Fault, quoted
+from mwall.config.grammar import ConfigurationError, Fault, parse_assignments, quoted
 from mwall.config.maps import (
     Domains,
     Networks,
@@ -18,7 +19,10 @@ from mwall.config.maps import (
 )
 from mwall.config.settings import Settings
 from mwall.config.values import parse_profile_name
+from mwall.policy.matching import Matcher
+from mwall.policy.patterns import parse_patterns
 from mwall.policy.profile import Profile, parse_profile
+from mwall.policy.virus_rules import parse_scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +37,32 @@ class Policy:
     relay_profile: Profile
 
 
-def load_policy(settings: Settings, maps: Mapping[str, bytes], profiles: Mapping[str, bytes]) -> Policy:
+def pattern_files(profiles: Mapping[str, bytes]) -> dict[str, tuple[str, int]]:
+    """The files that virus_scan names in these profiles (octets by path), each with the file and line that does."""
+    named: dict[str, tuple[str, int]] = {}
+    for file, text in profiles.items():
+        for assignment in parse_assignments(text, file, []):
+            if assignment.name == "virus_scan":
+                with suppress(ValueError):  # told with the rest of the profile
+                    named.setdefault(parse_scan(assignment.value).value, (file, assignment.line))
+    return named
+
+
+def load_policy(
+    settings: Settings, maps: Mapping[str, bytes], profiles: Mapping[str, bytes], patterns: Mapping[str, bytes]
+) -> Policy:
     """The policy of these files; raises ConfigurationError with all that is wrong in any of them.
 
     `maps` has the bytes of the files of settings.named_paths() by path; one that is missing there could not be read,
     which the caller reports. `profiles` has those of profile_dir by path; a profile's name is its file's base name.
+    `patterns` has those of pattern_files(), empty where one could not be read.
     """
     faults: list[Fault] = []
     made: dict[str, Profile] = {}
+    matchers = {path: Matcher(parse_patterns(text, path, faults)) for path, text in patterns.items()}
     names = {path.rpartition("/")[2]: path for path in profiles}
     for name, path in sorted(names.items()):
-        profile = _profile(profiles[path], name, path, faults)
+        profile = _profile(profiles[path], name, path, faults, matchers)
         if profile:
             made[name] = profile
     local_domains = parse_domains(maps.get(settings.local_domains, b""), settings.local_domains, faults)
@@ -63,13 +82,15 @@ def load_policy(settings: Settings, maps: Mapping[str, bytes], profiles: Mapping
     return Policy(local_domains, relay_ips, special_users, made, default_profile, relay_profile)
 
 
-def _profile(text: bytes, name: str, path: str, faults: list[Fault]) -> Profile | None:
+def _profile(
+    text: bytes, name: str, path: str, faults: list[Fault], matchers: Mapping[str, Matcher]
+) -> Profile | None:
     try:
         parse_profile_name(name)
     except ValueError as error:
         faults.append(Fault(path, 0, "", f"{error}; each file in profile_dir is one: rename it or move it away"))
         return None
-    return parse_profile(text, name, path, faults)
+    return parse_profile(text, name, path, faults, matchers)
 
 
 def _unknown(name: str, names: Iterable[str], settings: Settings) -> str:

@@ -10,13 +10,29 @@ from typing import Any
 from mwall.config.grammar import Fault, Variable, parse_assignments, read_variables
 from mwall.config.values import one_of, parse_flag, show_flag
 from mwall.message.fields_added import format_score
-from mwall.policy import address_rules, client_rules, header_rules
+from mwall.policy import (
+    address_rules,
+    body_rules,
+    client_rules,
+    form_rules,
+    header_rules,
+    part_rules,
+    strip_rules,
+    virus_rules,
+)
 from mwall.policy.checks import Check
+from mwall.policy.content import ContentCheck
+from mwall.policy.matching import Matcher
 from mwall.policy.scores import parse_limit
+from mwall.policy.strip_rules import StripRules
 
 _FAMILIES = (header_rules, address_rules, client_rules)
+_CONTENT_FAMILIES = (body_rules, part_rules, form_rules)
 _COMPILERS: tuple[Callable[[Mapping[str, Any]], list[Check]], ...] = tuple(
     family.compile_checks for family in _FAMILIES
+)
+_CONTENT_COMPILERS: tuple[Callable[[Mapping[str, Any]], list[ContentCheck]], ...] = tuple(
+    family.compile_checks for family in _CONTENT_FAMILIES
 )
 
 _REGULAR: tuple[Variable, ...] = (
@@ -32,19 +48,23 @@ _REGULAR: tuple[Variable, ...] = (
 )  # fmt: skip
 
 PROFILE_VARIABLES: tuple[Variable, ...] = _REGULAR + tuple(
-    variable for family in _FAMILIES for variable in family.VARIABLES
+    variable
+    for family in (*_FAMILIES, *_CONTENT_FAMILIES, virus_rules, strip_rules)
+    for variable in family.VARIABLES
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One profile; `reject_score` in thousandths."""
+    """One profile; `reject_score` in thousandths. `content`: the checks that look into the body, `strip` what acts."""
 
     name: str
     reject: bool
     reject_score: int
     observe: bool
     checks: tuple[Check, ...]
+    content: tuple[ContentCheck, ...] = ()
+    strip: StripRules | None = None
 
     @property
     def refuses_all(self) -> bool:
@@ -52,15 +72,28 @@ class Profile:
         return self.reject and not self.observe
 
 
-def parse_profile(text: bytes, name: str, file: str, faults: list[Fault]) -> Profile | None:
-    """The profile that a file's text describes; None where it is at fault, with all that is wrong in `faults`."""
+def parse_profile(
+    text: bytes, name: str, file: str, faults: list[Fault], matchers: Mapping[str, Matcher] | None = None
+) -> Profile | None:
+    """The profile that a file's text describes; None where it is at fault, with all that is wrong in `faults`.
+
+    `matchers`: one for each pattern file that virus_scan names (load.py), by path.
+    """
     found: list[Fault] = []
     assignments = parse_assignments(text, file, found)
     if not assignments and not found:
         found.append(Fault(file, 0, "", 'sets no variable; a profile that does nothing says so with reject="0"'))
     values = read_variables(PROFILE_VARIABLES, assignments, file, found)
+    matchers = matchers or {}
+    for rule in values.get("virus_scan", ()):
+        if rule.value not in matchers:
+            found.append(Fault(file, 0, "virus_scan", f"{rule.value} could not be read"))
     if found:
         faults.extend(sorted(found, key=lambda fault: fault.line))
         return None
     checks = tuple(check for compile_checks in _COMPILERS for check in compile_checks(values))
-    return Profile(name, values["reject"], values["reject_score"], values["mode"] == "observe", checks)
+    content = [check for compile_checks in _CONTENT_COMPILERS for check in compile_checks(values)]
+    content += virus_rules.compile_checks(values, matchers)
+    strip = strip_rules.compile_acts(values)
+    observe = values["mode"] == "observe"
+    return Profile(name, values["reject"], values["reject_score"], observe, checks, tuple(content), strip)

@@ -15,20 +15,22 @@ from mwall.master.files import concerns
 from mwall.master.privileges import StartError
 from mwall.master.start import check, make_place, start
 
-_CONFIGURATION = "/etc/messagewall/messagewall.conf"
+CONFIGURATION = "/etc/messagewall/messagewall.conf"
 _PID_FILE = "/run/messagewall.pid"
-_USAGE = 2
+USAGE = 2
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Ends with USAGE, which is not of sysexits.h: 2, as commands commonly do."""
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(_USAGE, f"messagewall: {message}\n")
+        self.exit(USAGE, f"{self.prog}: {message}\n")
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
-    parser = _Parser(prog="messagewall", description="A filtering SMTP proxy.", allow_abbrev=False)
-    parser.add_argument("-c", metavar="FILE", dest="file", default=_CONFIGURATION, help=f"default {_CONFIGURATION}")
+    parser = Parser(prog="messagewall", description="A filtering SMTP proxy.", allow_abbrev=False)
+    parser.add_argument("-c", metavar="FILE", dest="file", default=CONFIGURATION, help=f"default {CONFIGURATION}")
     parser.add_argument("-f", dest="foreground", action="store_true", help="stay in the foreground, log to stderr")
     parser.add_argument("-t", dest="test", action="store_true", help="check the configuration and all files it names")
     parser.add_argument("-T", dest="show", action="store_true", help="the same, then print what is in force")

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from mwall.smtp.addresses import Mailbox
 from mwall.smtp.printable import printable
@@ -31,10 +31,13 @@ class Wait(Enum):
     FINAL = "reply to the final dot"
 
 
+Chunks: TypeAlias = Sequence[bytes | bytearray | memoryview]
+
+
 class Flight(NamedTuple):
     """Octets for one send, the number of replies they earn, and whether they end in the final dot."""
 
-    chunks: Sequence[bytes | bytearray]
+    chunks: Chunks
     replies: int
     wait: Wait = Wait.REPLY
 
@@ -118,7 +121,7 @@ def verification(envelope: Envelope, extensions: Extensions) -> Dialogue:
     return _judge_envelope(envelope, mail, recipients) or Outcome(b"", str(recipients[0]), delivered=True)
 
 
-def delivery(envelope: Envelope, extensions: Extensions, mail_data: Sequence[bytes | bytearray]) -> Dialogue:
+def delivery(envelope: Envelope, extensions: Extensions, mail_data: Chunks) -> Dialogue:
     """A whole transaction. `mail_data` is dot-stuffed, its lines end in CRLF, without the final dot.
 
     Raises OutOfStepError. The caller sends reset() behind a refusal.

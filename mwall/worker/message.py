@@ -15,10 +15,11 @@ import time
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from mwall.message.body import take_header
 from mwall.message.fields_added import format_score, received_field, score_field, warning_field
-from mwall.message.header import MAX_HEADER_OCTETS, clean_header, header_end
+from mwall.message.header import clean_header
+from mwall.policy.verdict import Bounds, Verdict, judge
 from mwall.policy.verdict import Envelope as JudgedEnvelope
-from mwall.policy.verdict import Verdict, judge
 from mwall.shared.health import Backend
 from mwall.smtp.client import Dialogue, Envelope, Extensions, Outcome, delivery
 from mwall.smtp.maildata import Fault
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mwall.worker.worker import Worker
 
 _SLICE = 0.01  # seconds of judging before others are served
+_SMALL = 65_536  # octets of body that are copied behind the header, so that one send has both
 _REMEMBER_REFUSED = 4 * 3600.0  # seconds
 
 
@@ -51,6 +53,7 @@ class MessagePassage(Job):
         self._judging: Generator[Any, Any, Verdict] | None = None
         self._verdict: Verdict | None = None
         self._header = b""
+        self._pieces: list[bytes | bytearray | memoryview] = []  # of the message as it leaves
         self._backend: Backend | None = None
         self._times = [client.data_since or worker.loop.now, time.monotonic()]
 
@@ -60,12 +63,13 @@ class MessagePassage(Job):
         """Judges and passes on; the client is answered now or later."""
         fault = self._mail_data.fault
         if fault is not None:
-            self._finish(_answer_to_fault(fault, self._client.session.offers.size), "")
+            self._finish(answer_to_fault(fault, self._client.session.offers.size), "")
         else:
-            self._header = self._take_header()
-            self._judging = judge(
-                self._transaction.context, self._judged_envelope(), self._header, self._worker.settings.max_received
-            )
+            self._header = take_header(self._mail_data.chunks)
+            settings = self._worker.settings
+            bounds = Bounds(settings.max_received, settings.max_parts, settings.max_depth)
+            chunks = self._mail_data.chunks
+            self._judging = judge(self._transaction.context, self._judged_envelope(), self._header, chunks, bounds)
             self._judge()
         self._waiting = not self._finished
 
@@ -85,20 +89,6 @@ class MessagePassage(Job):
         self._log("TEMPORARY", why)
 
     # Judging
-
-    def _take_header(self) -> bytes:
-        """The header section, cut off the chunks. More than can be one is taken for one, and refused by judge()."""
-        chunks = self._mail_data.chunks
-        number, end, start = 0, -1, b""
-        while end < 0 and number < len(chunks) and len(start) <= MAX_HEADER_OCTETS:
-            looked_at = len(start)
-            start += chunks[number]
-            end = header_end(start, looked_at)
-            number += 1
-        if end < 0:
-            end = len(start)
-        chunks[:number] = [start[end:]]
-        return start[:end]
 
     def _judged_envelope(self) -> JudgedEnvelope:
         mail = self._transaction.mail
@@ -154,9 +144,18 @@ class MessagePassage(Job):
         fields += [warning_field(finding.check, finding.reason, finding.score) for finding in verdict.findings]
         if verdict.observed:
             fields.append(warning_field("OBSERVE", f"would have been refused: {verdict.text}", verdict.score))
-        chunks = self._mail_data.chunks
-        chunks[:1] = [b"".join([*fields, clean_header(self._header), *chunks[:1]])]
+        self._put_on_top(b"".join([*fields, clean_header(self._header)]), verdict.cuts)
         self._header = b""
+
+    def _put_on_top(self, header: bytes, cuts: list[tuple[int, int]]) -> None:
+        """The pieces of the message that is sent on: the header, and what stays of the body; without copies of much."""
+        pieces: list[bytes | bytearray | memoryview] = [*self._mail_data.chunks]
+        if cuts:
+            body = memoryview(self._mail_data.chunks[0])
+            edges = [0, *(edge for cut in cuts for edge in cut), len(body)]
+            pieces = [body[start:end] for start, end in zip(edges[::2], edges[1::2], strict=True)]
+        top = [header, *pieces[:1]] if pieces and len(pieces[0]) <= _SMALL else [header]
+        self._pieces = [b"".join(top), *pieces[len(top) - 1 :]]
 
     # What the pool does
 
@@ -164,10 +163,9 @@ class MessagePassage(Job):
         if len(self._times) == 3:
             self._times.append(time.monotonic())
         mail = self._transaction.mail
-        chunks = self._mail_data.chunks
-        size = sum(map(len, chunks))
+        size = sum(map(len, self._pieces))
         envelope = Envelope(mail.reverse_path, tuple(self._transaction.recipients), size, mail.eightbit, mail.smtputf8)
-        return delivery(envelope, extensions, chunks)
+        return delivery(envelope, extensions, self._pieces)
 
     def done(self, backend: Backend, outcome: Outcome) -> None:
         self._backend = backend
@@ -239,7 +237,8 @@ class MessagePassage(Job):
 _COUNTED_AS = {"ACCEPT": "messages_accepted", "REJECT": "messages_rejected", "TEMPORARY": "messages_temporary"}
 
 
-def _answer_to_fault(fault: Fault, size: int) -> bytes:
+def answer_to_fault(fault: Fault, size: int) -> bytes:
+    """The refusal of mail data that was not kept; `size`: octets that a message may have."""
     if fault is Fault.TOO_BIG:
         return refusal(552, "5.3.4", "SIZE", f"a message here has at most {size} octets")
     if fault is Fault.NO_MEMORY:

@@ -41,6 +41,7 @@ class Site:
         self.port = port
         self.backend_port = backend_port
         shutil.copytree(PROJECT / "conf" / "profiles", folder / "profiles")
+        shutil.copyfile(PROJECT / "conf" / "virus.patterns", folder / "virus.patterns")
         self.settings: dict[str, object] = {
             "listen_ip": "127.0.0.1",
             "listen_port": port,

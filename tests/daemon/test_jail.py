@@ -6,10 +6,15 @@ The refusals one by one, and each layer of the fence alone, are in tests/master.
 from __future__ import annotations
 
 import ast
+import base64
+import bz2
+import gzip
+import io
 import os
 import re
 import signal
 import subprocess
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,8 +38,28 @@ BUG = (
 )
 
 
+def many_readings() -> bytes:
+    """A message that needs all that looks into one: charsets, HTML, encodings, archives in archives."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as members:
+        members.writestr("a.gz", gzip.compress(b"x" * 100_000))
+        members.writestr("b.bz2", bz2.compress(b"x"), zipfile.ZIP_BZIP2)
+    parts = [
+        b"Content-Type: text/html; charset=%s\r\nContent-Transfer-Encoding: base64\r\n\r\n" % charset
+        + base64.encodebytes(b"<p>&eacute;&#x41;<b style='display:none'>\xff\x1b$B0</b>").replace(b"\n", b"\r\n")
+        for charset in (b"iso-2022-jp", b"utf-7", b"idna", b"x-none", b"rot13", b"cp037", b"utf-16")
+    ]
+    parts.append(
+        b"Content-Type: application/zip; name*=koi8-t''%FF.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        + base64.encodebytes(archive.getvalue()).replace(b"\n", b"\r\n")
+    )
+    parts.append(b"\r\nbegin 644 x\r\n#0V%T\r\n`\r\nend\r\n")
+    head = b"From: A <a@example.org>\r\nTo: b@example.org\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+    return head + b"".join([b"--b\r\n" + part + b"\r\n" for part in parts]) + b"--b--\r\n"
+
+
 def live_a_whole_life(daemon: Daemon, site: Site) -> None:
-    """Mail accepted, refused, a bug with its trace, a HUP that fails and one that succeeds, counters, TERM."""
+    """Mail accepted, refused, looked into; a bug with its trace, a HUP that fails, one that succeeds, TERM."""
     with Client(site.port) as client:
         assert client.message(MESSAGE).startswith(b"250")
         assert client.message(b"From: a\r\n\r\nbare \n here", ehlo=False).startswith(b"550")
@@ -43,6 +68,7 @@ def live_a_whole_life(daemon: Daemon, site: Site) -> None:
     with Client(site.port) as client:
         strange = b"Subject: =?x-no-such-charset?q?=41?= =?idna?b?AAA=?=\r\n" + MESSAGE
         assert client.message(strange).startswith(b"250")
+        assert client.message(many_readings(), ehlo=False).startswith(b"250")
         assert client.message(b"Subject: bug\r\n" + MESSAGE, ehlo=False).startswith(b"421 4.3.0")
     trace = daemon.logged("RuntimeError: called up")
     assert "self._complete(verdict)" in trace  # source lines are there although their files are not
@@ -70,7 +96,7 @@ def live_a_whole_life(daemon: Daemon, site: Site) -> None:
 
 def named_by_the_configuration(path: str, site: Site) -> bool:
     """Whether the configuration names this path inside root. Root itself is opened for Landlock, "" is fstat(2)."""
-    if path in ("", "/", "/messagewall.conf", "/local_domains", "/profiles"):
+    if path in ("", "/", "/messagewall.conf", "/local_domains", "/profiles", "/virus.patterns"):
         return True
     return path.startswith("/profiles/") and (site.folder / path[1:]).exists()
 

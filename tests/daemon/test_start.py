@@ -164,6 +164,7 @@ REASONS = {
     "root is everybody's": (_changeable(".", mode=0o1777), 1),
     "the configuration is everybody's": (_changeable("messagewall.conf", mode=0o666), 1),
     "a profile is the user's": (_changeable("profiles/Light", owner="nobody"), 1),
+    "the patterns are the user's": (_changeable("virus.patterns", owner="nobody"), 1),
     "the profiles' folder is everybody's": (_changeable("profiles", mode=0o777), 1),
     "a map is everybody's": (_changeable("local_domains", mode=0o646), 1),
     "a folder on the way is the user's": (_changeable_between, 1),

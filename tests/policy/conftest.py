@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mwall.policy.profile import Profile, parse_profile
-from mwall.policy.verdict import TIME_SLICE, Envelope, Request, Verdict, judge
+from mwall.policy.verdict import TIME_SLICE, Bounds, Envelope, Request, Verdict, judge
 from mwall.smtp.addresses import Mailbox, parse_path
 
 Weigh = Callable[..., Verdict]
@@ -37,9 +37,20 @@ def profile_of(text: str) -> Profile:
     return profile
 
 
+def weigh_by(profile: Profile, header: str, body: bytes) -> Verdict:
+    """The verdict over a message from somebody to somebody; `body` begins with the empty line below the header."""
+    somebody = Mailbox("a", "example.org")
+    envelope = Envelope(ip_address("192.0.2.1"), False, "mail.example.org", somebody, [somebody])
+    octets = header.replace("\n", "\r\n").encode()
+    return answer(judge(profile, envelope, octets, [body], Bounds(100, 1000, 50)))
+
+
 @pytest.fixture
 def weigh() -> Weigh:
-    """weigh(profile text, header, ...) -> Verdict; addresses as in MAIL and RCPT, without their brackets."""
+    """weigh(profile text, header, ...) -> Verdict; addresses as in MAIL and RCPT, without their brackets.
+
+    `body` begins with the empty line below the header.
+    """
 
     def weighed(
         profile: str,
@@ -48,12 +59,13 @@ def weigh() -> Weigh:
         recipients: tuple[str, ...] = ("joe@example.net",),
         client_address: str = "192.0.2.1",
         max_received: int = 100,
+        body: bytes = b"\r\n",
     ) -> Verdict:
         octets = header if isinstance(header, bytes) else header.replace("\n", "\r\n").encode()
         path = mailbox(reverse_path)
         to = [found for found in map(mailbox, recipients) if found is not None]
         envelope = Envelope(ip_address(client_address), False, "mail.example.org", path, to)
-        return answer(judge(profile_of(profile), envelope, octets, max_received))
+        return answer(judge(profile_of(profile), envelope, octets, [body], Bounds(max_received, 1000, 50)))
 
     return weighed
 

@@ -30,7 +30,7 @@ def mailbox(address: str) -> Mailbox:
 
 
 def policy() -> Policy:
-    return load_policy(settings(), MAPS, PROFILES)
+    return load_policy(settings(), MAPS, PROFILES, {})
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_all_faults_of_all_files_at_once() -> None:
     maps = {"local_domains": b"exa mple\n", "relays": b"192.0.2.1/24\n", "users": b'joe@example.net="Lihgt"\n'}
     profiles = {"profiles/Light": b"# nothing\n", "profiles/.Light.swp": b"\0", "profiles/Medium": b'rejct="0"\n'}
     with pytest.raises(ConfigurationError) as raised:
-        load_policy(settings(), maps, profiles)
+        load_policy(settings(), maps, profiles, {})
     found = [str(fault) for fault in raised.value.faults]
     for beginning in (
         'profiles/.Light.swp: ".Light.swp" can be no profile\'s name',
@@ -86,4 +86,4 @@ def test_all_faults_of_all_files_at_once() -> None:
 
 
 def test_a_file_that_could_not_be_read_is_no_fault_here() -> None:
-    assert len(load_policy(settings(), {}, PROFILES).local_domains) == 0
+    assert len(load_policy(settings(), {}, PROFILES, {}).local_domains) == 0

@@ -1,33 +1,119 @@
-"""The profiles in conf/profiles: right, commented, and kind to honest mail."""
+"""The profiles in conf/profiles: right, commented, kind to honest mail, and none to viruses."""
 
+import io
 import re
-from collections.abc import Callable
+import zipfile
+from base64 import encodebytes
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 
-from mwall.policy.verdict import Verdict
+from mwall.config.grammar import Fault
+from mwall.message.addresses import addresses_in
+from mwall.message.header import header_end
+from mwall.policy.checks import MailHeader
+from mwall.policy.matching import Matcher
+from mwall.policy.patterns import parse_patterns
+from mwall.policy.profile import Profile, parse_profile
+from mwall.policy.verdict import Bounds, Envelope, Verdict, judge
+from tests.policy.conftest import answer, mailbox
 
 Weigh = Callable[..., Verdict]
+
+TREE = Path(__file__).parents[2]
+ALL = [
+    "Extreme", "Light", "LightPlus", "Medium", "MediumPlus", "None", "Reject", "Relay", "Strong", "StrongPlus",
+    "Warning",
+]  # fmt: skip
+KIND = ["None", "Light", "LightPlus", "Medium", "MediumPlus", "Relay", "Warning"]
+# What each of these does to a message that it is sure of.
+REFUSING = ["Light", "LightPlus", "Medium", "MediumPlus", "Strong", "StrongPlus", "Extreme", "Reject"]
 
 NEWSLETTER = "From: news@example.org\nTo: undisclosed-recipients:;\nSubject: Sale!!! this week\nList-Id: <n.example>\n"
 BOUNCE = "From: MAILER-DAEMON@example.org\nTo: joe@example.net\nSubject: Undelivered Mail Returned to Sender\n"
 SPAM = "From: x@example.com\nTo: y@example.com\nSubject: ADV: work from home!!! 100% free\n"
+PLAIN = "From: Jane <jane@example.org>\nTo: joe@example.net\nSubject: the report\nMIME-Version: 1.0\n"
+EICAR = b"X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"
+
+
+def patterns() -> dict[str, Matcher]:
+    """What virus_scan="virus.patterns" looks for."""
+    faults: list[Fault] = []
+    found = parse_patterns((TREE / "conf/virus.patterns").read_bytes(), "virus.patterns", faults)
+    assert faults == []
+    assert [pattern.name for pattern in found] == ["Eicar-Test-Signature"]
+    return {"virus.patterns": Matcher(found)}
+
+
+def profile_of(text: str, name: str = "Test") -> Profile:
+    faults: list[Fault] = []
+    profile = parse_profile(text.encode(), name, f"profiles/{name}", faults, patterns())
+    assert faults == []
+    assert profile is not None
+    return profile
+
+
+@pytest.fixture
+def weigh() -> Weigh:
+    """weigh(profile text, header, body below its empty line, reverse-path, client) -> Verdict."""
+
+    def weighed(
+        profile: str,
+        header: str,
+        body: bytes = b"",
+        reverse_path: str = "jane@example.org",
+        client_address: str = "192.0.2.1",
+    ) -> Verdict:
+        to = mailbox("joe@example.net")
+        assert to is not None
+        envelope = Envelope(ip_address(client_address), False, "mail.example.org", mailbox(reverse_path), [to])
+        octets = header.replace("\n", "\r\n").encode()
+        lines = b"\r\n" + body.replace(b"\n", b"\r\n")
+        return answer(judge(profile_of(profile), envelope, octets, [lines], Bounds(100, 1000, 50)))
+
+    return weighed
+
+
+def attached(name: str, octets: bytes, content_type: str = "application/octet-stream") -> bytes:
+    """A body with one attachment, and the field that says so; to be put behind PLAIN."""
+    return (
+        f'--b\nContent-Type: text/plain\n\nHere it is.\n--b\nContent-Type: {content_type}; name="{name}"\n'
+        f"Content-Transfer-Encoding: base64\n\n"
+    ).encode() + encodebytes(octets) + b"--b--\n"  # fmt: skip
+
+
+def zipped(name: str, octets: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, octets)
+    return file.getvalue()
+
+
+MIXED = PLAIN + 'Content-Type: multipart/mixed; boundary="b"\n'
 
 
 def test_all_are_there_and_say_what_they_are_for(shipped: dict[str, str]) -> None:
-    assert sorted(shipped) == ["Light", "Medium", "None", "Reject", "Relay", "Strong", "Warning"]
+    assert sorted(shipped) == ALL
     for name, text in shipped.items():
         assert text.startswith(f"# {name}: for ")
         assert max(map(len, text.splitlines())) <= 120
+        assert text.isascii()
         assert text.endswith("\n")
 
 
-def test_what_is_commented_out_is_right_too(weigh: Weigh, shipped: dict[str, str]) -> None:
-    for text in shipped.values():
-        weigh(re.sub(r"(?m)^# ([a-z_]+=)", r"\1", text), "")
+def test_each_parses_with_the_shipped_patterns(shipped: dict[str, str]) -> None:
+    for name, text in shipped.items():
+        profile_of(text, name)
 
 
-@pytest.mark.parametrize("name", ["None", "Light", "Medium", "Relay", "Warning"])
+def test_what_is_commented_out_is_right_too(shipped: dict[str, str]) -> None:
+    for name, text in shipped.items():
+        profile_of(re.sub(r"(?m)^# ([a-z_]+=)", r"\1", text), name)
+
+
+@pytest.mark.parametrize("name", KIND)
 @pytest.mark.parametrize("header", [NEWSLETTER, BOUNCE, "", "Subject: re: adv: complaint\nFrom: J <j@example.org>\n"])
 @pytest.mark.parametrize("reverse_path", ["", "bounces+1@news.example.org"])
 def test_honest_mail_passes(weigh: Weigh, shipped: dict[str, str], name: str, header: str, reverse_path: str) -> None:
@@ -35,26 +121,93 @@ def test_honest_mail_passes(weigh: Weigh, shipped: dict[str, str], name: str, he
     assert (verdict.action, verdict.observed) == ("accept", False)
 
 
-def test_no_form_of_address_suffices_anywhere(weigh: Weigh, shipped: dict[str, str]) -> None:
+@pytest.mark.parametrize("name", ["None", "Light", "LightPlus", "Medium", "Relay", "Warning"])
+def test_an_advertisement_that_is_wanted_passes(weigh: Weigh, shipped: dict[str, str], name: str) -> None:
+    header = "From: shop@example.org\nTo: list@example.org\nSubject: Your shop\nContent-Type: text/html\n"
+    body = b"<html><p>A special offer, only this week: order now, <a href='https://a.example/'>click here</a>.</html>"
+    verdict = weigh(shipped[name], header, body, reverse_path="bounces+1@news.example.org")
+    assert (verdict.action, verdict.observed) == ("accept", False)
+
+
+def test_no_form_of_address_suffices_but_in_extreme(weigh: Weigh, shipped: dict[str, str]) -> None:
     for name, text in shipped.items():
-        assert weigh(text, "From: x@example.org\n").action == ("reject" if name == "Reject" else "accept")
+        refuses = name in ("Reject", "Extreme")
+        assert weigh(text, "From: x@example.org\n").action == ("reject" if refuses else "accept")
+
+
+def test_nothing_but_a_virus_and_a_program_suffices_alone(shipped: dict[str, str]) -> None:
+    """Of all that has a score each is below the limit; scores of what is of one kind are not added up here."""
+    for name, text in shipped.items():
+        limit = float(dict(re.findall(r'(?m)^(reject_score)="(.*)"', text)).get("reject_score", 1))
+        scored = re.findall(r'(?m)^([a-z_]+)="(-?[0-9.]+)(?:,(.*))?"$', text)
+        alone = {(variable, value) for variable, score, value in scored if float(score) >= limit}
+        alone -= {("reject_score", ""), ("reject", ""), ("virus_scan", "virus.patterns")}
+        assert {variable for variable, _ in alone} <= ({"filename_reject"} if "Light" not in name else set()), name
+        assert ("filename_reject", "*.com") not in alone
 
 
 @pytest.mark.parametrize(
     ("name", "action", "observed"),
-    [
-        ("None", "accept", False),
-        ("Light", "reject", False),
-        ("Medium", "reject", False),
-        ("Strong", "reject", False),
-        ("Relay", "accept", False),
-        ("Reject", "reject", False),
-        ("Warning", "accept", True),
-    ],
-)
+    [*((name, "reject", False) for name in REFUSING), ("None", "accept", False), ("Relay", "accept", False),
+     ("Warning", "accept", True)],
+)  # fmt: skip
 def test_what_becomes_of_spam(weigh: Weigh, shipped: dict[str, str], name: str, action: str, observed: bool) -> None:
     verdict = weigh(shipped[name], SPAM)
     assert (verdict.action, verdict.observed) == (action, observed)
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("partner", [False, True])
+def test_what_becomes_of_a_virus(weigh: Weigh, shipped: dict[str, str], name: str, partner: bool) -> None:
+    text = re.sub(r"(?m)^# ([a-z_]+=)", r"\1", shipped[name]) if partner else shipped[name]
+    for octets in (EICAR, zipped("eicar.txt", EICAR), zipped("inner.zip", zipped("eicar.txt", EICAR))):
+        verdict = weigh(text, MIXED, attached("report", octets))
+        assert verdict.action == ("reject" if name in REFUSING else "accept")
+        assert verdict.observed == (name == "Warning")
+        if name not in ("None", "Relay", "Reject"):
+            assert verdict.check == "VIRUS_SCAN"
+            assert verdict.reason.startswith("Eicar-Test-Signature in ")
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize("file", ["setup.exe", "Photo.jpg.SCR", "invoice.pdf.js", "page.hta", "disk.iso", "x.lnk"])
+def test_what_becomes_of_a_program_by_name(weigh: Weigh, shipped: dict[str, str], name: str, file: str) -> None:
+    for verdict in (
+        weigh(shipped[name], MIXED, attached(file, b"MZ" + bytes(100))),
+        weigh(shipped[name], MIXED, attached("all.zip", zipped(f"all/{file}", b"MZ" + bytes(100)))),
+    ):
+        weighs = name not in ("None", "Relay", "Reject")
+        suffices = weighs and "Light" not in name
+        assert verdict.action == ("reject" if name == "Reject" or (suffices and name != "Warning") else "accept")
+        assert verdict.observed == (name == "Warning")
+        assert ("FILENAME_REJECT" in [finding.check for finding in verdict.findings]) == weighs
+
+
+@pytest.mark.parametrize("name", ALL)
+@pytest.mark.parametrize(
+    ("file", "octets"),
+    [
+        ("report.pdf", b"%PDF-1.7\n"),
+        ("report.docx", zipped("word/document.xml", b"<w/>")),
+        ("photos.zip", zipped("photos/1.jpg", b"\xff\xd8\xff\xe0")),
+        ("www.example.com", b"<html>"),
+        ("page.html", b"<html>"),
+        ("budget.xlsm", zipped("xl/vbaProject.bin", b"\xd0\xcf\x11\xe0")),
+        ("photos.7z", b"7z\xbc\xaf\x27\x1c" + bytes(100)),
+    ],
+)
+def test_honest_attachments_pass(weigh: Weigh, shipped: dict[str, str], name: str, file: str, octets: bytes) -> None:
+    verdict = weigh(shipped[name], MIXED, attached(file, octets))
+    assert (verdict.action, verdict.observed) == ("reject" if name == "Reject" else "accept", False)
+
+
+def test_extreme_leaves_text_only(weigh: Weigh, shipped: dict[str, str]) -> None:
+    verdict = weigh(shipped["Extreme"], MIXED, attached("a.png", b"\x89PNG\r\n", "image/png"))
+    assert verdict.action == "accept"
+    assert len(verdict.cuts) == 1
+    assert weigh(shipped["Extreme"], MIXED, b"--b\n\nText.\n--b\nContent-Type: text/html\n\nText.\n--b--\n").cuts == []
+    alone = weigh(shipped["Extreme"], PLAIN + "Content-Type: image/png\n", b"x\n")
+    assert (alone.action, alone.check) == ("reject", "MIME_ALLOW")
 
 
 def test_warning_weighs_as_medium_does(shipped: dict[str, str]) -> None:
@@ -62,3 +215,45 @@ def test_warning_weighs_as_medium_does(shipped: dict[str, str]) -> None:
         return [line for line in shipped[name].splitlines() if line and not line.startswith(("#", "mode="))]
 
     assert variables("Warning") == variables("Medium")
+
+
+def real_mail(kind: str) -> Iterator[tuple[str, Envelope, bytes, bytes]]:
+    """The messages of tests/mail, as they came over the wire, each with the envelope that its header tells of."""
+    for file in sorted((TREE / "tests/mail" / kind).glob("*.eml")):
+        lines = re.sub(rb"\r\n?|\n", b"\r\n", file.read_bytes()).replace(b"\r\n.", b"\r\n..")
+        end = header_end(lines)
+        header, body = (lines[:end], lines[end:]) if end >= 0 else (lines, b"\r\n")
+        fields = MailHeader(header)
+
+        def first(*names: str, fields: MailHeader = fields) -> str:
+            values = [value for name in names for value in fields.values(name)]
+            return next((address for value in values for address in addresses_in(value)), "joe@example.net")
+
+        to = mailbox(first("delivered-to", "to"))
+        assert to is not None
+        envelope = Envelope(ip_address("192.0.2.1"), False, "x.example", mailbox(first("return-path", "from")), [to])
+        yield file.name, envelope, header, body
+
+
+def refused(profile: Profile, kind: str) -> list[str]:
+    """Those messages that it refuses, each with its score and what was found."""
+    found = []
+    for name, envelope, header, body in real_mail(kind):
+        verdict = answer(judge(profile, envelope, header, [body], Bounds(100, 1000, 50)))
+        if verdict.action == "reject" or verdict.observed:
+            findings = ", ".join(f"{finding.check}: {finding.reason}" for finding in verdict.findings)
+            found.append(f"{name} {verdict.score} {verdict.text} ({findings})")
+    return found
+
+
+@pytest.mark.parametrize("name", KIND)
+def test_no_real_ham_is_refused(shipped: dict[str, str], name: str) -> None:
+    assert refused(profile_of(shipped[name], name), "ham") == []
+
+
+def test_real_spam_is_refused_the_more_the_stronger_the_profile(shipped: dict[str, str]) -> None:
+    names = ["None", "Light", "LightPlus", "Medium", "MediumPlus", "StrongPlus", "Extreme"]
+    counts = [len(refused(profile_of(shipped[name], name), "spam")) for name in names]
+    assert counts == sorted(counts)
+    assert counts[names.index("Medium")] >= 20
+    assert counts[names.index("Extreme")] >= 80

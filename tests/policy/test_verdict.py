@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mwall.message.header import MAX_FIELDS, MAX_HEADER_OCTETS
 from mwall.policy.profile import parse_profile
-from mwall.policy.verdict import Envelope, Request, Verdict, judge
+from mwall.policy.verdict import Bounds, Envelope, Request, Verdict, judge
 from mwall.smtp.addresses import Mailbox
 
 Weigh = Callable[..., Verdict]
@@ -119,7 +119,7 @@ def begun() -> Callable[[bytes], Generator[Request, object, Verdict]]:
     profile = parse_profile(ALL.encode(), "All", "All", [])
     assert profile is not None
     envelope = Envelope(ip_address("192.0.2.1"), False, "", Mailbox("j", "a.example.org"), [Mailbox("j", "b.example")])
-    return lambda header: judge(profile, envelope, header, 10_000)
+    return lambda header: judge(profile, envelope, header, [b""], Bounds(10_000, 1000, 50))
 
 
 @pytest.mark.parametrize("header", HOSTILE, ids=range(len(HOSTILE)))
