@@ -12,8 +12,10 @@ LIBRARY       = $(PREFIX)/lib/messagewall
 SHARE         = $(PREFIX)/share/messagewall
 CONFIGURATION = $(SYSCONFDIR)/messagewall
 
-# Real mail servers and tools that tests and benchmarks use; without them those tests are skipped.
-PEERS = postfix haproxy rbldnsd unbound rsyslog mandoc iproute2 strace python3-venv util-linux
+# Real mail servers and tools that tests and benchmarks use, and the standard library's own messages; without them
+# those tests are skipped.
+PEERS = postfix haproxy rbldnsd unbound rsyslog mandoc iproute2 strace python3-venv util-linux \
+	libpython$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')-testsuite
 
 MANUALS = man/messagewall.1 man/messagewalltest.1 man/messagewall.conf.5 man/messagewall_profiles.5
 

@@ -34,22 +34,23 @@ def take_header(chunks: list[bytes | bytearray]) -> bytes:
 def joined(chunks: MutableSequence[bytes | bytearray]) -> Generator[None, None, Source]:
     """Make `chunks` one, in place, without needless dots. Pauses after each piece; returns it. Raises nothing."""
     if len(chunks) == 1:
-        chunks[0] = _without_needless_dots(chunks[0], False)
+        chunks[0] = _without_needless_dots(chunks[0])
         return Source(chunks[0], b"\r\n." in chunks[0])
     whole = bytearray(sum(map(len, chunks)))
-    end = 0
+    end, held = 0, b""
     for number, chunk in enumerate(chunks):
-        chunk = _without_needless_dots(chunk, number > 0)
+        chunk = held + chunk if held else chunk
+        # What a dot is tells only the octet behind it.
+        held = next((tail for tail in (b"\r\n.", b"\r\n") if chunk.endswith(tail)), b"")
+        chunk = _without_needless_dots(chunk[: len(chunk) - len(held)])
         whole[end : end + len(chunk)] = chunk
         end += len(chunk)
         chunks[number] = b""
         yield
-    del whole[end:]
+    whole[end:] = held
     chunks[:] = [whole]
     return Source(whole, b"\r\n." in whole)
 
 
-def _without_needless_dots(chunk: bytes | bytearray, begins_line: bool) -> bytes | bytearray:
-    if begins_line and chunk[:1] == b"." and chunk[1:2] != b".":
-        chunk = chunk[1:]
+def _without_needless_dots(chunk: bytes | bytearray) -> bytes | bytearray:
     return _NEEDLESS_DOT.sub(rb"\1", chunk) if b"\r\n." in chunk else chunk

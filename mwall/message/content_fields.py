@@ -185,10 +185,8 @@ def _decoded(sections: list[tuple[str, bool]]) -> str:
     if is_encoded and first.count("'") >= 2:
         charset, _, first = first.split("'", 2)
         sections = [(first, True), *sections[1:]]
-    octets = b"".join(
-        [unquote_to_bytes(text) if encoded else text.encode("utf-8", "replace") for text, encoded in sections]
-    )
-    return _text(octets, charset)
+    pieces = [(text.encode("utf-8", "replace"), encoded) for text, encoded in sections]
+    return _text(b"".join([unquote_to_bytes(octets) if encoded else octets for octets, encoded in pieces]), charset)
 
 
 def _percent_decoded(value: str) -> str:

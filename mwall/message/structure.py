@@ -11,6 +11,7 @@ The rules:
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from enum import Enum
+from weakref import ref
 
 from mwall.message.content_fields import ContentField, is_media_type, parse_content_field, parse_encodings
 from mwall.message.encoded_words import decode_words
@@ -52,14 +53,15 @@ class Part:
     wire.
     """
 
-    __slots__ = ("children", "cut", "depth", "encodings", "end", "faults", "is_leaf", "names", "parent", "role",
-                 "source", "start", "sure", "types")  # fmt: skip
+    __slots__ = ("__weakref__", "_parent", "children", "cut", "depth", "encodings", "end", "faults", "is_leaf", "names",
+                 "role", "source", "start", "sure", "types")  # fmt: skip
 
     def __init__(self, source: Source, start: int, end: int, parent: "Part | None", role: str = "part") -> None:
         self.source = source
         self.start = start
         self.end = end
-        self.parent = parent
+        # Weak: a circle of parts would hold the message long after it is done with.
+        self._parent = None if parent is None else ref(parent)
         self.role = role
         self.cut = -1
         self.depth: int = 0 if parent is None else parent.depth + 1
@@ -70,6 +72,11 @@ class Part:
         self.faults: list[str] = []
         self.children: list[Part] = []
         self.is_leaf = True
+
+    @property
+    def parent(self) -> "Part | None":
+        """What it lies in; there as long as the message's own part is held."""
+        return None if self._parent is None else self._parent()
 
     def complain(self, fault: str) -> None:
         """Note what is wrong, once."""
@@ -136,6 +143,7 @@ class StructureReader:
         self._add(root)
         while self._to_open:
             yield from self._open(self._to_open.pop())
+            yield
         for part, line in self._odd_lines:
             if line not in self._boundaries:
                 part.complain("a line that begins as a delimiter does, and goes on")

@@ -69,12 +69,13 @@ class OneLine:
 
     def feed(self, text: str) -> str:
         """Return the next piece of the line for the next piece of text."""
-        words = without_invisible(text).split()
+        seen = without_invisible(text)
+        words = seen.split()
         if not words:
-            self._gap = " " if text else self._gap
+            self._gap = " " if seen else self._gap
             return ""
-        line = f"{' ' if text[0].isspace() else self._gap}{' '.join(words)}"
-        self._gap = " " if text[-1].isspace() else ""
+        line = f"{' ' if seen[0].isspace() else self._gap}{' '.join(words)}"
+        self._gap = " " if seen[-1].isspace() else ""
         return line
 
 

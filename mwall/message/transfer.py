@@ -59,18 +59,22 @@ def raw_windows(source: Source, start: int, end: int) -> Iterator[bytes]:
         stop = min(start + WINDOW_OCTETS, end)
         window = bytes(octets[start:stop])
         if source.stuffed:
-            while stop < end and window[-1] in b"\r\n" and octets[stop] in b"\n.":  # a dot keeps its line end before it
-                stop += 1
-                window += bytes(octets[stop - 1 : stop])
+            for _ in range(2):  # a dot keeps its line end before it
+                if stop < end and window[-1] in b"\r\n" and octets[stop] in b"\n.":
+                    stop += 1
+                    window += bytes(octets[stop - 1 : stop])
             window = window.replace(b"\r\n.", b"\r\n")
         yield window
         start = stop
 
 
 def has_inner_padding(source: Source, start: int, end: int) -> bool:
-    """Tell whether base64 goes on behind an equals sign, where readers differ."""
+    """Tell whether base64 goes on behind an equals sign, where readers differ, or much else stands there."""
     padding = source.octets.find(b"=", start, end)
-    return padding >= 0 and _IS_BASE64.search(source.octets, padding, end) is not None
+    if padding < 0:
+        return False
+    stop = padding + WINDOW_OCTETS
+    return stop < end or _IS_BASE64.search(source.octets, padding, end) is not None
 
 
 def _from_base64(windows: Iterator[bytes], complain: Complain) -> Iterator[bytes]:
@@ -137,7 +141,8 @@ def _from_lines(
         octets = rest + window
         whole = octets.rfind(b"\n") + 1
         if not whole and len(octets) > _LONGEST_LINE:
-            whole = len(octets) - 2 if b"=" in octets[-2:] else len(octets)
+            quoted = octets.rfind(b"=", len(octets) - 2)
+            whole = len(octets) if quoted < 0 else quoted
         rest = octets[whole:]
         yield decode(octets[:whole], complain)
     if rest:
@@ -160,6 +165,9 @@ def _from_uuencode(octets: bytes, complain: Complain) -> bytes:
         length = line[0] - 32 & 63 if line else 0
         if not length or line.startswith((b"begin ", b"begin-")) or line == b"end":
             continue
+        if 2 * len(line) <= length:
+            complain("uuencode that no strict decoder takes")
+            line = bytes([32 + len(line) * 3 // 4]) + line[1:]  # or an octet would stand for 45
         try:
             pieces.append(binascii.a2b_uu(line))
         except binascii.Error:

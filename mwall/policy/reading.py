@@ -96,9 +96,8 @@ class ContentReader:
             yield from self._read_part(part, windows, shows_text, is_seen, held)
             if not self._opens_archives:
                 continue
-            if held is not None:
-                yield from self._open_archive(held, name)
-            if held is not None and not is_bare:
+            is_archive = held is not None and (yield from self._open_archive(held, name))
+            if held is not None and not is_bare and not is_archive:
                 held[:0] = b"\r\n"
                 yield from self._read_blocks(Source(held, False), 2, len(held), part.complain)
         if self._opens_archives and part.encodings != ("base64",):
@@ -107,10 +106,13 @@ class ContentReader:
     def _decoded(
         self, source: Source, start: int, end: int, encoding: Encoding, complain: Callable[[str], None]
     ) -> Iterator[bytes]:
-        self._decodable -= end - start
+        self._count_decoding(end - start)
+        return decoded(source, start, end, encoding, complain)
+
+    def _count_decoding(self, octets: int) -> None:
+        self._decodable -= octets
         if self._decodable < 0:
             raise HeaderError("the message can be read in too many ways")
-        return decoded(source, start, end, encoding, complain)
 
     def _hold(self, octets: int) -> bytearray | None:
         """Where decoded octets are kept; None where they are too many."""
@@ -143,7 +145,9 @@ class ContentReader:
         while True:
             for sink in sinks:
                 sink(window)
-            for streams, lines in texts:
+            for nth, (streams, lines) in enumerate(texts):
+                if nth:
+                    yield TIME_SLICE
                 for number, piece in streams.feed(window, following is None):
                     octets = piece.encode("utf-8", "replace")
                     for sink in lines[number]:
@@ -159,6 +163,7 @@ class ContentReader:
         charsets = charset_readings(labels, head, is_html)
         if len(charsets) > 1 and is_whole and is_plain_ascii(charsets, head):
             del charsets[1:]
+        self._count_decoding((part.end - part.start) * (len(charsets) - 1))
         streams = [TextStreams(charset, is_html) for charset in charsets]
         return [
             (stream, [[sink for scanner in self._texts if (sink := scanner.text())] for _ in range(len(stream))])
@@ -171,6 +176,9 @@ class ContentReader:
         self, source: Source, start: int, end: int, complain: Callable[[str], None]
     ) -> Generator[Request, object, None]:
         for block in embedded_blocks(source, start, end):
+            if block is None:
+                yield TIME_SLICE
+                continue
             names = [block.name] if block.name else []
             self._show_names(names)
             its_complain = complain if block.is_meant else _nothing
@@ -184,11 +192,12 @@ class ContentReader:
             if held is not None:
                 yield from self._open_archive(held, block.name)
 
-    def _open_archive(self, octets: bytearray, name: str) -> Generator[Request, object, None]:
+    def _open_archive(self, octets: bytearray, name: str) -> Generator[Request, object, bool]:
+        """Show what is in an archive; whether it is one that is looked into."""
         kind = archive_kind(octets)
         if not kind:
             self._tell_closed(bytes(octets[:16]), name)
-            return
+            return False
         member = name
         sinks: list[_Sink] = []
         is_open = False
@@ -207,6 +216,7 @@ class ContentReader:
                 for sink in sinks:
                     sink(event)
             yield TIME_SLICE
+        return True
 
     def _tell_closed(self, head: bytes, name: str) -> None:
         """An archive of a kind that is not looked into."""
