@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
@@ -25,6 +26,7 @@ from mwall.shared.table import Table
 from mwall.worker.log import Log
 from mwall.worker.worker import READY, Worker
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 # Terminals and service managers send these to the whole group; a worker obeys the master's socket instead.
 _MASTERS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
 
@@ -116,6 +118,17 @@ def fork_worker(
         os._exit(code)
 
 
+def _give_memory_back() -> None:
+    """Have glibc return what large messages took.
+
+    Left alone it raises both thresholds when a large block is freed (mallopt(3)), and then keeps up to 64 MiB.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # other C libraries have none
+        mallopt(_M_TRIM_THRESHOLD, 1 << 20)
+        mallopt(_M_MMAP_THRESHOLD, 128 << 10)
+
+
 def _live(
     inheritance: Inheritance,
     configuration: Configuration,
@@ -137,6 +150,7 @@ def _live(
         inheritance.refused_recipients, inheritance.listeners, control, log,
     )  # fmt: skip
     gc.set_threshold(20_000, 50, 50)
+    _give_memory_back()
     try:
         lacks = confine_worker(inheritance.log_is_regular_file, parent)
     except OrphanError:
