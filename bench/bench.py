@@ -1,4 +1,4 @@
-"""MessageWall beside HAProxy in TCP mode and a sink alone, in interleaved rounds. Run it as root: bench/run --help.
+"""MessageWall beside HAProxy in TCP mode, a sink alone and rspamd, in interleaved rounds. As root: bench/run --help.
 
 A round loads every peer once, in a new random order; a figure is the median over the rounds of the ratio to HAProxy
 in the same round. README.md says how to read it.
@@ -18,13 +18,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
+from checks import ChecksRun, checks_table, run_checks
 from client import KINDS, Idle, LatencyRun, run_latency
+from content import Content, content_table
+from demands import Results, demand_table
 from harness import PEERS, Command, DidNotStart, Peer, added, local_ports, machine, raise_descriptor_limit
-from load import LOADS, LoadRun, messages_for, run_load
-from report import IdleRun, Results, demand_table, idle_table, latency_table, load_table
+from load import LOADS, SESSIONS, LoadRun, messages_for, run_load
+from messages import MESSAGES
+from report import IdleRun, idle_table, latency_table, load_table
+from stalls import StallRun, run_stalls, stall_table
 
 IDLE_LEVELS = (1000, 9000)
-CASES = (*LOADS, "latency", "idle")
+CASES = (*LOADS, "latency", "idle", "content", "checks", "stalls")
 
 
 class Bench:
@@ -38,17 +43,23 @@ class Bench:
         self.results = Results()
 
     def start(self) -> None:
-        """All peers. Raises DidNotStart."""
+        """The peers of the loads and of latency, unless they run. Raises DidNotStart."""
+        if self._peers:
+            return
         for name, command in self._commands.items():
             self._peers.append(Peer(name, command, self._base))
 
     def stop(self) -> None:
         """All peers, and their work folders."""
-        for peer in self._peers:
-            peer.stop()
+        self.stop_peers()
         shutil.rmtree(self._base, ignore_errors=True)
 
-    def _write(self, row: LoadRun | LatencyRun | IdleRun) -> None:
+    def stop_peers(self) -> None:
+        """What start() started."""
+        while self._peers:
+            self._peers.pop().stop()
+
+    def _write(self, row: LoadRun | LatencyRun | IdleRun | ChecksRun | StallRun) -> None:
         if self._raw:
             self._raw.write(json.dumps({"what": type(row).__name__, **asdict(row)}) + "\n")
             self._raw.flush()
@@ -60,12 +71,19 @@ class Bench:
 
     def loads(self, case: str) -> list[str]:
         """One load case; its table."""
-        peers = {peer.name: peer for peer in self._peers}
-        messages = {name: messages_for(peer, case, self._seconds) for name, peer in peers.items()}
+        self.start()
+        peers, load = {peer.name: peer for peer in self._peers}, LOADS[case]
+        messages = {}
+        for name, peer in peers.items():
+
+            def warm(number: int, peer: Peer = peer) -> LoadRun:
+                return run_load(peer, case, load, number, -1)
+
+            messages[name] = messages_for(warm, SESSIONS, self._seconds)
         runs: list[LoadRun] = []
 
         def do(name: str, number: int) -> None:
-            runs.append(run_load(peers[name], case, messages[name], number))
+            runs.append(run_load(peers[name], case, load, messages[name], number))
             self._write(runs[-1])
 
         self._interleaved(list(peers), do)
@@ -74,6 +92,7 @@ class Bench:
 
     def latencies(self) -> list[str]:
         """All kinds of latency; their tables."""
+        self.start()
         ports = {peer.name: peer.port for peer in self._peers}
         lines: list[str] = []
         for case in KINDS:
@@ -108,6 +127,52 @@ class Bench:
         self._interleaved(names, do)
         self.results.idles += runs
         return idle_table(sorted(runs, key=lambda run: names.index(run.peer)))
+
+    def contents(self) -> list[str]:
+        """The three messages; their tables."""
+        self.stop_peers()
+        content = Content(self._base)
+        try:
+            peers = {peer.name: peer for peer in content.peers}
+            loads = content.loads(self._seconds)
+            lines: list[str] = []
+            for case in MESSAGES:
+                runs: list[LoadRun] = []
+
+                def do(name: str, number: int, case: str = case, runs: list[LoadRun] = runs) -> None:
+                    runs.append(peers[name].run(case, *loads[case, name], number))
+                    self._write(runs[-1])
+
+                self._interleaved(list(peers), do)
+                self.results.loads += runs
+                lines += content_table(case, sorted(runs, key=lambda run: list(peers).index(run.peer)), content.missing)
+            return lines
+        finally:
+            content.stop()
+
+    def checks(self) -> list[str]:
+        """Judging alone; its table."""
+        self.results.checks = run_checks()
+        for run in self.results.checks:
+            self._write(run)
+        return checks_table(self.results.checks)
+
+    def stalls(self) -> list[str]:
+        """Hostile messages; their table."""
+        self.stop_peers()
+        self.results.stalls = run_stalls(self._base, self._write)
+        return stall_table(self.results.stalls)
+
+    def case(self, case: str) -> list[str]:
+        """Any of CASES; its tables."""
+        others = {
+            "latency": self.latencies,
+            "idle": self.idles,
+            "content": self.contents,
+            "checks": self.checks,
+            "stalls": self.stalls,
+        }
+        return others[case]() if case in others else self.loads(case)
 
 
 def _sit(peer: Peer, number: int, clients: int, none: float) -> IdleRun:
@@ -150,10 +215,8 @@ def _commands(arguments: argparse.Namespace) -> dict[str, Command | None]:
 
 def _run(bench: Bench, cases: list[str]) -> bool:
     """Prints a table after each case; whether no demand is short."""
-    bench.start()
     for case in cases:
-        lines = bench.idles() if case == "idle" else bench.latencies() if case == "latency" else bench.loads(case)
-        print("\n".join(lines), flush=True)
+        print("\n".join(bench.case(case)), flush=True)
     lines, good = demand_table(bench.results)
     print("\n".join(lines), flush=True)
     return good

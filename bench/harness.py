@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def tool(name: str) -> str:
     """The path of a program, also of one in /usr/sbin when PATH lacks that. Raises DidNotStart."""
     found = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise DidNotStart(f"{name} is not installed; make peers installs it")
+        raise DidNotStart(f"{name} is not installed; make peers installs all but rspamd")
     return found
 
 
@@ -180,6 +180,15 @@ class Peer:
                 self.stop()
                 raise
 
+    @property
+    def pid(self) -> int | None:
+        """Of the process that was started; none of direct."""
+        return self._process.pid if self._process else None
+
+    def last_output(self) -> str:
+        """The end of what it wrote."""
+        return (self.work / "log").read_text(errors="replace")[-800:].rstrip()
+
     def cpu_seconds(self) -> float:
         """Of the peer's tree, its sink's not counted; 0 for direct."""
         return cpu_seconds(self._process.pid) if self._process else 0.0
@@ -216,15 +225,33 @@ backend sink
     return [tool("haproxy"), "-db", "-f", str(configuration)]
 
 
-def messagewall(port: int, sink: int, work: Path) -> list[str]:
-    """The real command as root, in its jail, with the profiles as they are shipped and the log on."""
-    root = work / "root"
-    profiles = root / "profiles"
-    profiles.mkdir(parents=True)
-    for name in ("Medium", "Relay"):
-        shutil.copyfile(PROJECT / "conf" / "profiles" / name, profiles / name)
-    (root / "local_domains").write_text("example.org\n")
-    variables = {
+def messagewall_with(profile: str, more: str = "", variables: Mapping[str, object] | None = None) -> Command:
+    """The real command as root, in its jail, with that profile as it is shipped and the log on.
+
+    `more`: lines for the end of the profile. `variables`: of messagewall.conf, besides those that the peers need."""
+
+    def command(port: int, sink: int, work: Path) -> list[str]:
+        root = work / "root"
+        profiles = root / "profiles"
+        profiles.mkdir(parents=True)
+        for name in {profile, "Relay"}:
+            shutil.copyfile(PROJECT / "conf" / "profiles" / name, profiles / name)
+        with (profiles / profile).open("a") as written:
+            written.write(more)
+        shutil.copyfile(PROJECT / "conf" / "virus.patterns", root / "virus.patterns")
+        (root / "local_domains").write_text("example.org\n")
+        values = {**_variables(port, sink, profile), **(variables or {})}
+        configuration = root / "messagewall.conf"
+        configuration.write_text("".join(f'{name}="{value}"\n' for name, value in values.items()))
+        for path in [root, *root.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        return [sys.executable, "-m", "mwall.program.messagewall", "-c", str(configuration), "-f"]
+
+    return command
+
+
+def _variables(port: int, sink: int, profile: str) -> dict[str, object]:
+    return {
         "listen_ip": HOST,
         "listen_port": port,
         "backend_ip": HOST,
@@ -235,12 +262,8 @@ def messagewall(port: int, sink: int, work: Path) -> list[str]:
         "max_clients": MOST_CLIENTS,
         "max_per_ip": MOST_CLIENTS,
         "verify_recipients": 1,
+        "default_profile": profile,
     }
-    configuration = root / "messagewall.conf"
-    configuration.write_text("".join(f'{name}="{value}"\n' for name, value in variables.items()))
-    for path in [root, *root.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    return [sys.executable, "-m", "mwall.program.messagewall", "-c", str(configuration), "-f"]
 
 
 def added(template: str) -> Command:
@@ -252,7 +275,7 @@ def added(template: str) -> Command:
     return command
 
 
-PEERS: dict[str, Command | None] = {"direct": None, "haproxy": haproxy, "messagewall": messagewall}
+PEERS: dict[str, Command | None] = {"direct": None, "haproxy": haproxy, "messagewall": messagewall_with("Medium")}
 
 
 def _first_line(*command: str) -> str:
@@ -268,9 +291,10 @@ def machine() -> list[str]:
     cores = len(os.sched_getaffinity(0))
     memory = psutil.virtual_memory().total / 2**30
     postfix = _first_line("postconf", "-d", "-h", "mail_version")
+    rspamd = _first_line("rspamd", "--version").removeprefix("Rspamd daemon version ")
     return [
         f"{cores} cores, {memory:.0f} GiB; kernel {platform.release()}; Python {platform.python_version()}",
-        f"{_first_line('haproxy', '-v').split(' - ')[0]}; Postfix {postfix} (smtp-source, smtp-sink)",
+        f"{_first_line('haproxy', '-v').split(' - ')[0]}; Postfix {postfix} (smtp-source, smtp-sink); rspamd {rspamd}",
         f"The same {cores} shared cores carry the load, the peer and its sink: "
         "messages/s mean little by themselves, ratios of the same round do.",
     ]

@@ -2,7 +2,9 @@
 
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 from harness import HOST, Peer, cpu_seconds, tool
@@ -13,11 +15,13 @@ MOST_MESSAGES = 20_000
 
 
 class Load(NamedTuple):
-    """What smtp-source sends; kept: many messages in one connection."""
+    """What smtp-source sends; kept: many messages in one connection. file: the message, made up where there is none."""
 
     title: str
     octets: int
     kept: bool
+    file: Path | None = None
+    sessions: int = SESSIONS
 
 
 LOADS = {
@@ -56,7 +60,8 @@ class LoadRun:
 
 def _smtp_source(peer: Peer, load: Load, messages: int) -> str:
     """Runs smtp-source; why it failed, or an empty text."""
-    command = [tool("smtp-source"), "-4", "-C", "5", "-s", str(SESSIONS), "-m", str(messages), "-l", str(load.octets)]
+    command = [tool("smtp-source"), "-4", "-C", "5", "-s", str(load.sessions), "-m", str(messages)]
+    command += ["-F", str(load.file)] if load.file else ["-l", str(load.octets)]
     command += ["-M", "client.example", "-f", "a@example.org", "-t", "b@example.org"]
     command += ["-d"] if load.kept else []
     try:
@@ -68,11 +73,11 @@ def _smtp_source(peer: Peer, load: Load, messages: int) -> str:
     return done.stderr.decode(errors="replace").strip()[-160:] if done.returncode else ""
 
 
-def run_load(peer: Peer, case: str, messages: int, number: int) -> LoadRun:
+def run_load(peer: Peer, case: str, load: Load, messages: int, number: int) -> LoadRun:
     """One load of one peer; returns when the sink has every message, or soon after smtp-source has failed."""
     before, cpu, sink_cpu = peer.sink.arrived(), peer.cpu_seconds(), cpu_seconds(peer.sink.process.pid)
     began = time.perf_counter()
-    failure = _smtp_source(peer, LOADS[case], messages)
+    failure = _smtp_source(peer, load, messages)
     # Whoever passes mail on inside the conversation has nothing left to deliver now; a failed run is not waited for.
     end = time.perf_counter() + (1.0 if failure else 10.0)
     while peer.sink.arrived() - before < messages and time.perf_counter() < end:
@@ -94,8 +99,8 @@ def run_load(peer: Peer, case: str, messages: int, number: int) -> LoadRun:
     )
 
 
-def messages_for(peer: Peer, case: str, seconds: float) -> int:
-    """How many messages take about so long. Warms the peer up on the way."""
-    few = run_load(peer, case, 2 * SESSIONS, -1)
-    more = run_load(peer, case, min(400, max(2 * SESSIONS, int(few.per_second * 0.3))), -1)
-    return min(MOST_MESSAGES, max(3 * SESSIONS, int(more.per_second * seconds)))
+def messages_for(run: Callable[[int], LoadRun], sessions: int, seconds: float) -> int:
+    """How many messages, which `run` sends, take about so long. Warms the peer up on the way."""
+    few = run(2 * sessions)
+    more = run(min(400, max(2 * sessions, int(few.per_second * 0.3))))
+    return min(MOST_MESSAGES, max(3 * sessions, int(more.per_second * seconds)))
