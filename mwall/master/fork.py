@@ -27,6 +27,7 @@ from mwall.worker.log import Log
 from mwall.worker.worker import READY, Worker
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # other C libraries have none
 # Terminals and service managers send these to the whole group; a worker obeys the master's socket instead.
 _MASTERS_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1)
 
@@ -123,10 +124,9 @@ def _give_memory_back() -> None:
 
     Left alone it raises both thresholds when a large block is freed (mallopt(3)), and then keeps up to 64 MiB.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:  # other C libraries have none
-        mallopt(_M_TRIM_THRESHOLD, 1 << 20)
-        mallopt(_M_MMAP_THRESHOLD, 128 << 10)
+    if _mallopt is not None:
+        _mallopt(_M_TRIM_THRESHOLD, 1 << 20)
+        _mallopt(_M_MMAP_THRESHOLD, 128 << 10)
 
 
 def _live(
