@@ -66,6 +66,7 @@ def read_configuration(place: Place, root: str | None = None) -> Configuration:
     profiles: dict[str, bytes] = {}
     for path in _list(_join(above, settings.profile_dir), settings.profile_dir, faults):
         profiles[path] = _read(_join(above, path), path, faults)
+    told = {fault.file for fault in faults}  # of a file that cannot be read nothing else is worth saying
     patterns: dict[str, bytes] = {}
     for path, (file, line) in pattern_files(profiles).items():
         found: list[Fault] = []
@@ -75,7 +76,6 @@ def read_configuration(place: Place, root: str | None = None) -> Configuration:
     try:
         policy = load_policy(settings, maps, profiles, patterns)
     except ConfigurationError as error:
-        told = {fault.file for fault in faults}  # of a file that cannot be read nothing else is worth saying
         faults += [fault for fault in error.faults if fault.file not in told]
     if faults:
         raise ConfigurationError([_with_root(fault, settings.root) for fault in faults])

@@ -32,7 +32,10 @@ def cut_out(root: Part, goes: Callable[[Part], bool]) -> Cuts:
     ranges: list[tuple[int, int]] = []
     for part in parts:
         if part in gone and (not ranges or part.cut >= ranges[-1][1]):
-            ranges.append((part.cut, part.end))
+            # Where nothing comes behind, the last line end stays: mail data ends in one.
+            octets = part.source.octets
+            is_last = part.end == len(octets) and octets.endswith(b"\r\n")
+            ranges.append((part.cut, part.end - 2 * is_last))
     return Cuts(unwanted, ranges)
 
 

@@ -4,7 +4,7 @@ Nobody has to decode the latter; but what a label denies, a filter had better lo
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 
 from mwall.message.header import HeaderError
@@ -57,11 +57,24 @@ def _begun_blocks(octets: bytes | bytearray, start: int, end: int) -> Iterator[B
         count += 1000
         if count > 1000 * MAX_BLOCKS:
             raise HeaderError(f"a text has more than {MAX_BLOCKS} uuencoded files in it")
-        stop = octets.find(b"\n====" if match[1] else b"\nend", match.end() - 1, end)
-        is_meant, stop = stop >= 0 and _has_its_length(octets, match.end()), end if stop < 0 else stop + 1
+        following = yield from _next_begin(octets, match.end() - 1, end)
+        stop = octets.find(b"\n====" if match[1] else b"\nend", match.end() - 1, following)
+        is_meant = stop >= 0 and _has_its_length(octets, match.end())
+        stop = max(following, match.end()) if stop < 0 else stop + 1
         name = bytes(match[2]).decode("utf-8", "replace")
         yield Block(name, match.end(), stop, "base64" if match[1] else "uuencode", is_meant)
         position = octets.find(b"\nbegin", stop - 1, end)
+
+
+def _next_begin(octets: bytes | bytearray, start: int, end: int) -> Generator[None, None, int]:
+    """Where the next file begins, or the text ends: what has no end of its own goes on until there."""
+    position, count = octets.find(b"\nbegin", start, end), 0
+    while position >= 0 and not _BEGIN.match(octets, position, end):
+        position = octets.find(b"\nbegin", position + 1, end)
+        count += 1
+        if count % 1000 == 0:
+            yield
+    return end if position < 0 else position
 
 
 def _base64_blocks(octets: bytes | bytearray, start: int, end: int) -> Iterator[Block | None]:

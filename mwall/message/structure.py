@@ -10,6 +10,7 @@ The rules:
 
 import re
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import Enum
 from weakref import ref
 
@@ -28,6 +29,10 @@ _LONGEST_LINE = 1000
 _MAX_ODD_LINES = 10_000
 _MAX_FAULTS = 20  # of one part: the first ones say enough
 _PAUSE_PARTS = 64
+_MAX_CONTENT_FIELDS = 100  # of a name, in one header
+_CONTENT_FIELDS = (
+    "content-type", "content-transfer-encoding", "content-disposition", "content-location", "content-description",
+)  # fmt: skip
 
 _SOMETHING = re.compile(rb"[^\r\n\t ]")
 _NO_FIELD = re.compile(rb"^(?![!-9;-~]++[ \t]*:|[ \t]+[^\s]|\Z)", re.MULTILINE)
@@ -85,6 +90,8 @@ class Part:
 
     def read_fields(self, fields: Mapping[str, Sequence[str]], default: ContentField = _TEXT) -> None:
         """Take what the Content fields say; all values of each, in their order, by lower-case name."""
+        if max([len(fields.get(name, ())) for name in _CONTENT_FIELDS]) > _MAX_CONTENT_FIELDS:
+            raise HeaderError(f"a header has one Content field more than {_MAX_CONTENT_FIELDS} times")
         types = fields.get("content-type", ())
         self.types = tuple(self._read_types(types)) if types else (default,)
         if len(types) > 1:
@@ -121,6 +128,7 @@ class StructureReader:
     def __init__(self, max_parts: int, max_depth: int, octets: int) -> None:
         """`octets`: the size of the message."""
         self._count = 0
+        self._others = 0
         self._max_parts = max_parts
         self._max_depth = max_depth
         self._scans_left = _SCANS * octets + _SLACK_OCTETS
@@ -151,7 +159,8 @@ class StructureReader:
 
     def _add(self, part: Part) -> None:
         self._count += part.role == "part"
-        if self._count > self._max_parts:
+        self._others += part.role != "part"
+        if self._count > self._max_parts or self._others > 2 * self._max_parts:
             raise HeaderError(f"the message has more than {self._max_parts} parts")
         if part.depth > self._max_depth:
             raise HeaderError(f"parts are nested more than {self._max_depth} deep")
@@ -178,7 +187,7 @@ class StructureReader:
             if is_message:
                 self._add_entity(part, source, start, end, readings == 1)
         has_parts = any(child.role == "part" for child in part.children)
-        if not has_parts:
+        if is_multipart and not has_parts:
             part.complain("a multipart whose boundary never comes")
         part.is_leaf = not (
             has_parts and all(name.startswith("multipart/") or name in _MESSAGES for name in names)
@@ -216,14 +225,18 @@ class StructureReader:
                 continue
             if not is_saved_message:
                 part.complain("a multipart or a message that is encoded itself")
-            pieces = [b"\r\n"]
+            octets = bytearray(b"\r\n")
+            has_bare_lines = None
             for piece in decoded(part.source, part.start, part.end, encoding, part.complain):
+                if has_bare_lines is None and b"\n" in piece:
+                    has_bare_lines = b"\r\n" not in piece
+                if has_bare_lines:
+                    piece = piece.replace(b"\n", b"\r\n")
                 self.holdable -= len(piece)
                 if self.holdable < 0:
                     raise HeaderError("encoded parts within encoded parts, too large to be looked into")
-                pieces.append(piece)
+                octets += piece
                 yield
-            octets = b"".join(pieces)
             contents.append((Source(octets, False), 2, len(octets)))
         return contents
 
@@ -276,6 +289,13 @@ class StructureReader:
 
     def _add_entity(self, parent: Part, source: Source, start: int, end: int, only: bool, cut: int = -1) -> None:
         """A header and what is below it, from `start` to `end`."""
+        if cut < 0 and _MESSAGES.isdisjoint([field.name for field in parent.types]):
+            with suppress(HeaderError):  # only its name says that it is a message
+                self._add_entity_at(parent, source, start, end, only, cut)
+        else:
+            self._add_entity_at(parent, source, start, end, only, cut)
+
+    def _add_entity_at(self, parent: Part, source: Source, start: int, end: int, only: bool, cut: int) -> None:
         octets = source.octets
         if cut < 0 and (mbox := _MBOX_LINE.match(octets, start, end)):
             start = mbox.end()

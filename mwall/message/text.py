@@ -47,7 +47,7 @@ def charset_readings(labels: Sequence[str], head: bytes, is_html: bool) -> list[
     is_utf8 = "\ufffd" not in Decoder("utf-8").decode(head)
     if is_utf8:
         names.append("utf-8")
-    elif not names or "utf-8" in names:
+    elif not names or "utf-8" in names or not _ASCII_BASED.issuperset(names):
         names.append("cp1252")
     if head[:_SNIFFED_OCTETS].count(b"\0") > len(head[:_SNIFFED_OCTETS]) // 4:
         names += ["utf-16-le", "utf-16-be"]

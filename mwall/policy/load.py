@@ -59,7 +59,7 @@ def load_policy(
     """
     faults: list[Fault] = []
     made: dict[str, Profile] = {}
-    matchers = {path: Matcher(parse_patterns(text, path, faults)) for path, text in patterns.items()}
+    matchers = {path: _matcher(text, path, faults) for path, text in patterns.items()}
     names = {path.rpartition("/")[2]: path for path in profiles}
     for name, path in sorted(names.items()):
         profile = _profile(profiles[path], name, path, faults, matchers)
@@ -91,6 +91,14 @@ def _profile(
         faults.append(Fault(path, 0, "", f"{error}; each file in profile_dir is one: rename it or move it away"))
         return None
     return parse_profile(text, name, path, faults, matchers)
+
+
+def _matcher(text: bytes, path: str, faults: list[Fault]) -> Matcher:
+    known = len(faults)
+    patterns = parse_patterns(text, path, faults)
+    if text and not patterns and len(faults) == known:
+        faults.append(Fault(path, 0, "", "has no pattern; add one, or take out the virus_scan that names it"))
+    return Matcher(patterns)
 
 
 def _unknown(name: str, names: Iterable[str], settings: Settings) -> str:

@@ -95,11 +95,15 @@ class ContentReader:
             is_seen = is_bare and part.source is message
             yield from self._read_part(part, windows, shows_text, is_seen, held)
             if not self._opens_archives:
+                held = None
                 continue
             is_archive = held is not None and (yield from self._open_archive(held, name))
             if held is not None and not is_bare and not is_archive:
                 held[:0] = b"\r\n"
+                self._holdable -= len(held)
                 yield from self._read_blocks(Source(held, False), 2, len(held), part.complain)
+                self._holdable += len(held)
+            held = None
         if self._opens_archives and part.encodings != ("base64",):
             yield from self._read_blocks(part.source, part.start, part.end, part.complain)
 
@@ -191,6 +195,7 @@ class ContentReader:
             yield from self._pass_on(head, second, windows, sinks)
             if held is not None:
                 yield from self._open_archive(held, block.name)
+            yield TIME_SLICE
 
     def _open_archive(self, octets: bytearray, name: str) -> Generator[Request, object, bool]:
         """Show what is in an archive; whether it is one that is looked into."""

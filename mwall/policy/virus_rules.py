@@ -32,7 +32,9 @@ def compile_checks(values: Mapping[str, Any], matchers: Mapping[str, Matcher]) -
 class _VirusScanner(Scanner):
     def __init__(self, looks: list[tuple[Matcher, int]]) -> None:
         self._looks = looks
-        self._scans: list[tuple[str, list[Scan]]] = []
+        self._where = ""
+        self._scans: list[Scan] = []
+        self._found: dict[int, tuple[str, int]] = {}  # by look: the last place, and the first pattern there
 
     def raw(self) -> Callable[[bytes], None]:
         return self._look("the message as it came")
@@ -41,8 +43,9 @@ class _VirusScanner(Scanner):
         return self._look(file.title)
 
     def _look(self, where: str) -> Callable[[bytes], None]:
-        scans = [matcher.scan() for matcher, _ in self._looks]
-        self._scans.append((where, scans))
+        self._keep_found()
+        self._where = where
+        scans = self._scans = [matcher.scan() for matcher, _ in self._looks]
         if len(scans) == 1:
             return scans[0].feed
 
@@ -52,12 +55,17 @@ class _VirusScanner(Scanner):
 
         return feed
 
-    def findings(self) -> list[Finding]:
-        findings = []
-        for number, (matcher, score) in enumerate(self._looks):
-            where = [(place, scans[number].found) for place, scans in self._scans if scans[number].found]
-            if where:
+    def _keep_found(self) -> None:
+        """One file after the other is shown: of the one before only what was found is kept."""
+        for number, scan in enumerate(self._scans):
+            if scan.found:
                 # A file says more than the message as a whole, which comes first.
-                place, found = where[-1]
-                findings.append(Finding("VIRUS_SCAN", f"{matcher.patterns[min(found)].name} in {place}", score))
-        return findings
+                self._found[number] = (self._where, min(scan.found))
+
+    def findings(self) -> list[Finding]:
+        self._keep_found()
+        return [
+            Finding("VIRUS_SCAN", f"{matcher.patterns[self._found[number][1]].name} in {self._found[number][0]}", score)
+            for number, (matcher, score) in enumerate(self._looks)
+            if number in self._found
+        ]

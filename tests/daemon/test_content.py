@@ -155,10 +155,18 @@ def test_patterns_are_read_again_at_a_hup(site: Site, daemon: Daemon, backend: S
 
 
 def test_a_pattern_file_that_is_not_there_is_told_where_it_is_named(site: Site, daemon: Daemon) -> None:
-    site.put("profiles/Medium", '# first\nvirus_scan="none.patterns"\n')
+    site.put("profiles/Medium", '# first\nvirus_scan="none.patterns"\nmime_rejct="a/b"\n')
     done = daemon.run("-t")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
+    assert sorted(done.stderr.splitlines()) == [
         f"{site.folder}/profiles/Medium:2: virus_scan: none.patterns: cannot be read: No such file or directory; "
-        "paths are inside root\n"
-    )
+        "paths are inside root",
+        f"{site.folder}/profiles/Medium:3: mime_rejct: there is no such variable; did you mean mime_reject?",
+    ]
+
+
+def test_a_pattern_file_without_a_pattern(site: Site, daemon: Daemon) -> None:
+    site.put("virus.patterns", "# none yet\n")
+    done = daemon.run("-t")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"{site.folder}/virus.patterns: has no pattern; add one, or take out")

@@ -149,7 +149,7 @@ ATTACHED = b"--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: image/gif\
         (b"hi\r\n" + GIF + TEXT + END + b"bye\r\n", b"hi\r\n" + TEXT + END + b"bye\r\n"),
         (b"\r\n" + GIF + TEXT + END, b"\r\n" + TEXT + END),
         (TEXT + GIF.replace(b"--b", b"--b \t") + END, TEXT + END),
-        (TEXT + GIF, TEXT.removesuffix(b"\r\n")),
+        (TEXT + GIF, TEXT),
         (TEXT + INNER + b"--i--\r\n" + END, TEXT + END),
         (INNER + b"--i--\r\n" + TEXT + END, TEXT + END),
         (TEXT + INNER + b"--i\r\n\r\nx\r\n--i--\r\n" + END,

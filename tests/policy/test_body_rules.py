@@ -109,3 +109,10 @@ def test_a_set_too_large_for_its_memory_misses_nothing() -> None:
 
 def test_a_match_longer_than_the_overlap_is_found_within_a_window(weigh: Weigh) -> None:
     assert found(weigh, 'body_regex="begin[x]+end"', "begin" + "x" * 2 * REGEX_OVERLAP + "end")
+
+
+@pytest.mark.parametrize("charset", ["cp037", "utf-16", "utf-32", "x-unknown"])
+@pytest.mark.parametrize("text", [b"find this key", b"find this key \xff"])
+def test_a_charset_that_a_reader_need_not_know(weigh: Weigh, charset: str, text: bytes) -> None:
+    header = f"Content-Type: text/plain; charset={charset}\n"
+    assert weigh('body_reject="this key"', header, body=b"\r\n" + text + b"\r\n").action == "reject"

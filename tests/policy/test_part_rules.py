@@ -172,3 +172,30 @@ def test_virus_scan() -> None:
 def test_header_regex(weigh: Weigh, rule: str, subject: str, hit: bool) -> None:
     verdict = weigh(f'header_regex="{rule}"', f"Subject: {subject}\n")
     assert [finding.check for finding in verdict.findings] == ["HEADER_REGEX"] * hit
+
+
+def test_a_file_that_begins_within_another_is_named(weigh: Weigh) -> None:
+    body = b"\r\nbegin 644 a.txt\r\nhello\r\nbegin 644 evil.exe\r\n#86)C\r\n`\r\nend\r\n"
+    assert weigh('filename_reject="*.exe"', "", body=body).action == "reject"
+
+
+@pytest.mark.parametrize("lines", [100, 40_000])
+def test_a_message_that_was_saved_with_bare_line_ends(weigh: Weigh, lines: int) -> None:
+    saved = b"Subject: x\nContent-Type: image/gif\n\n" + b"a line of a long message\n" * lines
+    body = part('Content-Type: application/octet-stream; name="a.eml"', saved)
+    assert weigh('mime_reject="image/gif"', MIXED, body=body).text.startswith("MessageWall: MIME_REJECT/")
+
+
+def test_a_name_alone_refuses_nothing(weigh: Weigh) -> None:
+    body = part('Content-Type: text/plain; name="a.eml"', b"no header, only text\r\n" * 60_000)
+    assert weigh('mime_reject="image/gif"\nencoding_invalid="0.1"', MIXED, body=body).action == "accept"
+
+
+def test_epilogues_are_counted(weigh: Weigh) -> None:
+    body = b"\r\n--b\r\n\r\nx" + b"\r\n--b--\r\nx" * 10_000
+    assert weigh('filename_reject="*.exe"', MIXED, body=body).text.startswith("MessageWall: MIME/REJECT: ")
+
+
+def test_content_fields_are_counted(weigh: Weigh) -> None:
+    verdict = weigh('filename_reject="*.exe"', "Content-Type: a/b; name=c\n" * 101, body=b"\r\n")
+    assert verdict.text == "MessageWall: MIME/REJECT: a header has one Content field more than 100 times"

@@ -98,3 +98,10 @@ def test_observe_cuts_nothing(weigh: Weigh) -> None:
 def test_a_refused_message_is_not_cut(weigh: Weigh) -> None:
     verdict = weigh('mime_strip="image/*"\nbody_reject="1,text"', MIXED, body=TEXT + PICTURE + END)
     assert (verdict.action, verdict.check, verdict.cuts) == ("reject", "BODY_REJECT", [])
+
+
+@pytest.mark.parametrize("evil", [PICTURE, PICTURE.removesuffix(b"\r\n"), b"--b\r\nContent-Type: image/png\r\n"])
+def test_what_is_left_of_an_unclosed_multipart_ends_in_a_line_end(weigh: Weigh, evil: bytes) -> None:
+    """Or the final dot would stand behind the last line, and be none."""
+    body = TEXT + evil.rstrip() + b"\r\n"
+    assert left(weigh, 'mime_strip="image/*"', body)[0] == TEXT
