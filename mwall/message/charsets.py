@@ -5,10 +5,7 @@ are no charset (punycode, unicode_escape) are left out; punycode takes quadratic
 """
 
 import codecs
-from collections.abc import Iterator
 from encodings.aliases import aliases
-
-WINDOW_OCTETS = 65_536
 
 # Mail readers take these for the larger charset on the right, as https://encoding.spec.whatwg.org/#names-and-labels
 # has it: whoever labels text so commonly means it.
@@ -86,11 +83,3 @@ class Decoder:
         cut = 1 + (len(pending) - 1) // 8 * 8
         self._decoder.setstate((b"+" + pending[cut:], flags))
         return pending[:cut].decode("utf-7", "replace")
-
-
-def decoded_windows(octets: bytes, name: str) -> Iterator[str]:
-    """Yield octets as text in pieces, each made of at most WINDOW_OCTETS."""
-    decoder = Decoder(name)
-    for start in range(0, len(octets), WINDOW_OCTETS):
-        yield decoder.decode(octets[start : start + WINDOW_OCTETS])
-    yield decoder.decode(b"", True)

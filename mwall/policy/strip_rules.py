@@ -49,7 +49,8 @@ class StripRules:
         if len(cuts.parts) > _MOST_TOLD:
             findings.append(Finding(check, f"{what}: {len(cuts.parts) - _MOST_TOLD} more", 0))
         if _breaks_signature(cuts):
-            findings.append(Finding(check, "the message was signed; the signature no longer holds", 0))
+            # A check of its own: the log names checks, not their reasons.
+            findings.append(Finding("MIME_SIGNATURE", "the message was signed; the signature no longer holds", 0))
         return Stripped(None, cuts.ranges, findings)
 
     def _is_unwanted(self, part: Part) -> bool:

@@ -1,11 +1,21 @@
 """Charsets: labels as readers take them, and text in pieces."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mwall.message.charsets import KNOWN_LABELS, WINDOW_OCTETS, Decoder, charset_name, decoded_windows
+from mwall.message.charsets import KNOWN_LABELS, Decoder, charset_name
+from mwall.message.transfer import WINDOW_OCTETS
 from tests.fuzz import cases
+
+
+def decoded_windows(octets: bytes, name: str) -> Iterator[str]:
+    decoder = Decoder(name)
+    for start in range(0, len(octets), WINDOW_OCTETS):
+        yield decoder.decode(octets[start : start + WINDOW_OCTETS])
+    yield decoder.decode(b"", True)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_a_signature_that_no_longer_holds_is_told(weigh: Weigh) -> None:
     header = 'Content-Type: multipart/signed; boundary="b"\n'
     signature = b"--b\r\nContent-Type: application/pgp-signature\r\n\r\nx\r\n"
     words = left(weigh, 'mime_strip="application/*"', TEXT + signature + END, header)[1]
-    assert words[-1] == "MIME_STRIP: the message was signed; the signature no longer holds (0)"
+    assert words[-1] == "MIME_SIGNATURE: the message was signed; the signature no longer holds (0)"
 
 
 def test_observe_cuts_nothing(weigh: Weigh) -> None:
