@@ -20,6 +20,7 @@ from mwall.config.values import (
     parse_flag,
     parse_host_name,
     parse_listen_addresses,
+    parse_nameservers,
     parse_optional_path,
     parse_path,
     parse_profile_name,
@@ -111,6 +112,12 @@ SETTINGS: tuple[Variable, ...] = (
     _time("command_timeout", "300", "0.1", "1h", "for a whole command of the client"),
     _time("data_timeout", "300", "0.1", "1h", "for silence of the client in the mail data"),
     _size("min_data_rate", "100", "0", "1G", "octets a second over the whole of DATA; slower is 421 4.4.2"),
+    Variable(
+        "nameservers", parse_nameservers, "", computed="those of /etc/resolv.conf", show=show_words,
+        example="127.0.0.1", meaning="the name servers that are asked: address or address:port, each a full resolver",
+    ),
+    _time("dns_timeout", "5", "0.1", "1m", "for a name server's answer, before the next one is asked"),
+    _time("check_timeout", "30", "0", "5m", "how long a complete message may wait for all its look-ups together"),
     _time("drain_timeout", "10m", "0", "24h", "how long sessions of a draining worker may go on"),
     Variable(
         "log_to", one_of("stderr", "syslog"), "", computed="stderr with -f, else syslog", example="syslog",
@@ -166,6 +173,9 @@ class Settings:
     command_timeout: float
     data_timeout: float
     min_data_rate: int
+    nameservers: tuple[Endpoint, ...]
+    dns_timeout: float
+    check_timeout: float
     drain_timeout: float
     log_to: str
     log_format: str
@@ -186,12 +196,13 @@ class Settings:
 
 
 def parse_settings(
-    text: bytes, file: str, *, cores: int, host_name: str, foreground: bool, default_root: str
+    text: bytes, file: str, *, cores: int, host_name: str, foreground: bool, default_root: str, nameservers: str
 ) -> Settings:
     """The settings of messagewall.conf. Raises ConfigurationError with all its faults.
 
-    `cores`, `host_name`, `foreground` and `default_root` (the folder of the file, from / on) make the defaults
-    that no table can hold. That the file lies in `root` the caller has to see to: symbolic links are his to follow.
+    `cores`, `host_name`, `foreground`, `nameservers` and `default_root` (the folder of the file, from / on) make the
+    defaults that no table can hold. That the file lies in `root` the caller has to see to: symbolic links are his to
+    follow.
     """
     faults: list[Fault] = []
     assignments = parse_assignments(text, file, faults)
@@ -200,6 +211,7 @@ def parse_settings(
         raise ConfigurationError(faults)
     values = read_variables(SETTINGS, assignments, file, faults)
     defaults = {"domain": host_name, "root": default_root, "log_to": "stderr" if foreground else "syslog"}
+    defaults["nameservers"] = nameservers
     _fill_in(values, defaults, cores, file, faults)
     lines = {assignment.name: assignment.line for assignment in reversed(assignments)}
     for names, check in _RULES:
@@ -235,13 +247,13 @@ def _fill_in(values: dict[str, Any], defaults: Mapping[str, str], cores: int, fi
         values["processes"] = max(1, min(cores, values.get("max_backends", 1), MAX_PROCESSES))
 
 
-def _check_patience(backend_wait: float, backend_final_timeout: float) -> str:
-    seconds = backend_wait + backend_final_timeout
+def _check_patience(check_timeout: float, backend_wait: float, backend_final_timeout: float) -> str:
+    seconds = check_timeout + backend_wait + backend_final_timeout
     if seconds < CLIENT_PATIENCE_SECONDS:
         return ""
     return (
-        f"backend_wait and backend_final_timeout make {show_duration(seconds)} together; they must stay under 10m, "
-        "when a client gives up waiting for the reply to its message and sends it again"
+        f"check_timeout, backend_wait and backend_final_timeout make {show_duration(seconds)} together; they must stay "
+        "under 10m, when a client gives up waiting for the reply to its message and sends it again"
     )
 
 
@@ -287,7 +299,7 @@ def _check_somebody_served(local_domains: str, relay_ips: str) -> str:
 
 
 _RULES: tuple[tuple[tuple[str, ...], Callable[..., str]], ...] = (
-    (("backend_wait", "backend_final_timeout"), _check_patience),
+    (("check_timeout", "backend_wait", "backend_final_timeout"), _check_patience),
     (("processes", "max_backends"), _check_processes),
     (("max_message_size", "max_memory"), _check_memory),
     (("backend_ip", "backend_port"), _check_repeats),

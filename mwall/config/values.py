@@ -14,12 +14,14 @@ from mwall.config.grammar import quoted
 # The shared table has a row of health for each backend; it cannot grow when a HUP brings more of them.
 MAX_BACKEND_ADDRESSES = 16
 MAX_LISTEN_ADDRESSES = 64
+MAX_NAME_SERVERS = 8
 
 _INTEGER = re.compile(r"[0-9]{1,15}\Z")
 _SIZE = re.compile(r"([0-9]{1,18})([KMGkmg]?)\Z")
 _SIZE_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,3})?)([smh]?)\Z")
 _DURATION_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+_ZONE_ID = re.compile(r"[A-Za-z0-9_.:-]{1,15}\Z")  # the name of an interface (IFNAMSIZ), or its number
 _SEPARATOR = re.compile(r"[\s,]+")
 _PORT = re.compile(r"[0-9]{1,5}\Z")
 _ENDPOINT = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<v4>[^:\[\]]*))(?::(?P<port>[^:\[\]]*))?\Z")
@@ -184,7 +186,29 @@ def parse_endpoints(text: str) -> tuple[Endpoint, ...]:
     return tuple(endpoints)
 
 
-def _parse_endpoint(word: str) -> Endpoint:
+def parse_nameservers(text: str) -> tuple[Endpoint, ...]:
+    """One or more name servers, written as backends are; a link-local one with its interface, as fe80::1%eth0.
+
+    Raises ValueError.
+    """
+    servers = []
+    for word in _words(text, MAX_NAME_SERVERS):
+        zone = re.search(r"%([^\]]*)", word)
+        server = _parse_endpoint(word.replace(zone[0], "") if zone else word, "name server")
+        if zone:
+            if not server.address.startswith("fe80:"):
+                raise ValueError(f"{quoted(word)} has a zone (%), which only link-local addresses (fe80::) have")
+            if not _ZONE_ID.match(zone[1]):
+                raise ValueError(f"{quoted(word)} has no name of an interface behind %; write it as fe80::1%eth0")
+            server = Endpoint(server.address + zone[0], server.port)
+        elif server.address.startswith("fe80:"):
+            raise ValueError(f"{quoted(word)} is link-local; write the interface behind it, as {server.address}%eth0")
+        servers.append(server)
+    _refuse_repeats(map(str, servers))
+    return tuple(servers)
+
+
+def _parse_endpoint(word: str, what: str = "mail server") -> Endpoint:
     match = _ENDPOINT.match(word)
     port = None
     if match is None:
@@ -198,7 +222,7 @@ def _parse_endpoint(word: str) -> Endpoint:
                 raise ValueError(f"{quoted(word)} has a port that is no whole number from 1 to 65535")
             port = int(match["port"])
     if address.is_unspecified or address.is_multicast or address == IPv4Address("255.255.255.255"):
-        raise ValueError(f"{quoted(word)} is no address of a single machine; write the mail server's own")
+        raise ValueError(f"{quoted(word)} is no address of a single machine; write the {what}'s own")
     return Endpoint(str(address), port)
 
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from mwall.config.grammar import ConfigurationError, Fault
 from mwall.config.settings import Settings, parse_settings
 from mwall.policy.load import Policy, load_policy, pattern_files
+from mwall.worker.resolver import name_servers
 
 _MAX_FILE = 16 << 20  # octets
 
@@ -31,7 +32,7 @@ class Place(NamedTuple):
     """Where the files are, and what the machine adds to them.
 
     file: messagewall.conf, absolute, links resolved. default_root: its folder. jailed: the process's own root is
-    `root`. cores, host_name, foreground: for parse_settings().
+    `root`. cores, host_name, foreground, nameservers: for parse_settings().
     """
 
     file: str
@@ -40,6 +41,7 @@ class Place(NamedTuple):
     cores: int
     host_name: str
     foreground: bool
+    nameservers: str
 
 
 def read_configuration(place: Place, root: str | None = None) -> Configuration:
@@ -55,10 +57,16 @@ def read_configuration(place: Place, root: str | None = None) -> Configuration:
         host_name=place.host_name,
         foreground=place.foreground,
         default_root=place.default_root,
+        nameservers=place.nameservers,
     )
     if not place.file.startswith(settings.root.rstrip("/") + "/"):
         why = f"{place.file} does not lie in it; a HUP could not read it again from inside the chroot"
         raise ConfigurationError([Fault(place.file, 0, "root", why)])
+    for server in settings.nameservers:
+        try:
+            name_servers([server])
+        except OSError as error:
+            faults.append(Fault(place.file, 0, "nameservers", f"{server} cannot be used here: {error.strerror}"))
     above = "" if place.jailed else settings.root
     maps: dict[str, bytes] = {}
     for variable, path in settings.named_paths().items():

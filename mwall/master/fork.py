@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -85,6 +85,7 @@ def fork_worker(
     inheritance: Inheritance,
     configuration: Configuration,
     backends: tuple[Backend, ...],
+    zones: Mapping[str, int],
     row: int,
     index: int,
     to_close: Iterable[Closable],
@@ -110,7 +111,7 @@ def fork_worker(
         ours.close()
         for masters in to_close:
             masters.close()
-        code = _live(inheritance, configuration, backends, row, index, theirs, parent, tell_lacks)
+        code = _live(inheritance, configuration, backends, zones, row, index, theirs, parent, tell_lacks)
     except BaseException:
         with suppress(Exception):
             inheritance.log(str(row + 1), configuration.settings).bug()
@@ -133,6 +134,7 @@ def _live(
     inheritance: Inheritance,
     configuration: Configuration,
     backends: tuple[Backend, ...],
+    zones: Mapping[str, int],
     row: int,
     index: int,
     control: socket.socket,
@@ -146,7 +148,7 @@ def _live(
     log = inheritance.log(str(row + 1), settings)
     table.enter_row(row)
     worker = Worker(
-        row, settings, configuration.policy, table, backends,
+        row, settings, configuration.policy, table, backends, zones,
         inheritance.refused_recipients, inheritance.listeners, control, log,
     )  # fmt: skip
     gc.set_threshold(20_000, 50, 50)
@@ -158,5 +160,5 @@ def _live(
     for lack in lacks if tell_lacks else ():
         log.process("WARNING", f"not enforced: {lack}")
     share, rest = divmod(settings.max_backends, settings.processes)
-    worker.run(share + (index < rest))
+    worker.run(share + (index < rest), index == 0)
     return os.EX_OK

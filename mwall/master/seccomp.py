@@ -84,6 +84,8 @@ _FCNTL_COMMANDS = (
 # CPython's setblocking, set_inheritable and isatty.
 _IOCTL_REQUESTS = (termios.FIONBIO, termios.FIOCLEX, termios.FIONCLEX, termios.FIONREAD, termios.TCGETS)
 
+_SIOCGIFINDEX = 0x8933  # netdevice(7)
+
 # All that fork(3) asks of clone(2): the signal in the low byte, and where to note the child's number. No namespace
 # (CLONE_NEWUSER gives every capability inside of it), no thread, no vfork.
 _CLONE_OF_FORK = 0xFF | 0x0010_0000 | 0x0020_0000 | 0x0100_0000
@@ -119,6 +121,7 @@ def master_filter() -> Filter:
         *_sockets(),
         *_descriptors(),
         Rule("fcntl", (Condition(1, _INT, fcntl.F_DUPFD_CLOEXEC),)),
+        Rule("ioctl", (Condition(1, _INT, _SIOCGIFINDEX),)),  # for name servers with a scope (worker/resolver.py)
         Rule("open", (Condition(1, writing, 0),)),
         Rule("openat", (Condition(2, writing, 0),)),
         Rule("ftruncate", (Condition(1, _WHOLE, 0),)),  # the pid file is emptied at the end

@@ -6,12 +6,14 @@ import os
 import resource
 import socket
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import daemon
 from setproctitle import setproctitle
 
 from mwall.config.grammar import ConfigurationError
+from mwall.config.resolv_conf import parse_resolv_conf
 from mwall.config.settings import Settings
 from mwall.master.confine import confine_master
 from mwall.master.files import Configuration, Place, read_configuration, writable_by
@@ -26,7 +28,9 @@ from mwall.master.supervise import Master
 from mwall.shared.recipients import RefusedRecipients
 from mwall.shared.table import MAX_WORKERS, Table
 from mwall.worker.log import open_stderr
+from mwall.worker.resolver import MAX_SOCKETS
 
+_RESOLV_CONF = "/etc/resolv.conf"
 _SPARE_DESCRIPTORS = 128  # lingering clients, the log, epoll, what the interpreter holds
 
 
@@ -40,7 +44,16 @@ def make_place(file: str, foreground: bool) -> Place:
         cores=len(os.sched_getaffinity(0)),
         host_name=socket.getfqdn() if "." not in socket.gethostname() else socket.gethostname(),
         foreground=foreground,
+        nameservers=_name_servers(),
     )
+
+
+def _name_servers() -> str:
+    """Those of the machine; it is asked once, since the file lies outside of the jail."""
+    octets = b""
+    with suppress(OSError), open(_RESOLV_CONF, "rb") as opened:
+        octets = opened.read(65536)
+    return parse_resolv_conf(octets)
 
 
 def check(place: Place) -> Configuration:
@@ -194,8 +207,8 @@ def _read_as_user(settings: Settings, place: Place, identity: Identity) -> None:
 
 
 def _raise_descriptor_limit(settings: Settings) -> None:
-    """One worker may have to hold all clients and all backends."""
-    needed = settings.max_clients + settings.max_backends + MAX_WORKERS + _SPARE_DESCRIPTORS
+    """One worker may have to hold all clients and all backends, and its questions to name servers."""
+    needed = settings.max_clients + settings.max_backends + MAX_WORKERS + MAX_SOCKETS + _SPARE_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return

@@ -16,6 +16,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from types import FrameType
 
@@ -29,7 +30,7 @@ from mwall.master.pidfile import PidFile
 from mwall.master.privileges import StartError
 from mwall.master.status import StatusPipe
 from mwall.shared.health import Backend
-from mwall.shared.table import MAX_BACKEND_ADDRESSES, MAX_WORKERS
+from mwall.shared.table import MAX_BACKEND_ADDRESSES, MAX_WORKERS, MAX_ZONES
 from mwall.worker.worker import DRAIN, QUIT
 
 _TICK = 1.0  # seconds
@@ -43,9 +44,12 @@ _SIGNALS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal
 class Generation:
     """The workers of one configuration."""
 
-    def __init__(self, configuration: Configuration, backends: tuple[Backend, ...]) -> None:
+    def __init__(
+        self, configuration: Configuration, backends: tuple[Backend, ...], zones: Mapping[str, int]
+    ) -> None:
         self.configuration = configuration
         self.backends = backends
+        self.zones = zones  # the number of each list that a profile asks, in the shared table
         self.workers: dict[int, WorkerProcess] = {}  # by pid
         self.young_deaths = 0
         self.fork_again_at: list[tuple[float, int]] = []  # (monotonic seconds, index) of workers that died young
@@ -78,9 +82,10 @@ class Master:
         self._status = status
         self._started = False
         self._backend_rows: dict[tuple[str, int], int] = {}
-        self._current = Generation(configuration, self._give_rows(configuration, []))
         self._coming: Generation | None = None
         self._draining: Generation | None = None
+        self._zone_numbers: dict[str, int] = {}
+        self._current = self._new_generation(configuration)
         self._reload_wanted = False
         self._stopping = False
         self._noted: set[int] = set()
@@ -140,8 +145,10 @@ class Master:
     def _obey(self) -> None:
         noted, self._noted = self._noted, set()
         if signal.SIGUSR1 in noted:
-            totals = self._inheritance.table.totals()
-            self._log.write("", "", "COUNTERS", "INFO", totals)
+            table = self._inheritance.table
+            self._log.write("", "", "COUNTERS", "INFO", table.totals())
+            for zone, number in sorted(self._zone_numbers.items()):
+                self._log.write("", "", "COUNTERS", "INFO", {"zone": zone, **table.zone_totals(number)})
         if signal.SIGINT in noted or signal.SIGQUIT in noted:
             self._stop(QUIT, _QUIT_PATIENCE)
         elif signal.SIGTERM in noted and not self._stopping:
@@ -214,7 +221,7 @@ class Master:
         to_close: list[Closable] = [self._ears, self._bell, *(worker.control for worker in others)]
         to_close += [ours for ours in (self._pid_file, self._status) if ours is not None]
         worker = fork_worker(
-            self._inheritance, generation.configuration, generation.backends, row, index, to_close,
+            self._inheritance, generation.configuration, generation.backends, generation.zones, row, index, to_close,
             tell_lacks=not self._started and index == 0,
         )  # fmt: skip
         generation.workers[worker.pid] = worker
@@ -271,7 +278,7 @@ class Master:
             if broken:
                 self._log.process("ERROR", f"reload: it takes a restart: {'; '.join(broken)}; nothing is changed")
                 return
-        self._coming = Generation(configuration, self._give_rows(configuration, self._generations()))
+        self._coming = self._new_generation(configuration, *self._generations())
         self._fork_generation(self._coming)
 
     def _change_over(self) -> None:
@@ -294,6 +301,25 @@ class Master:
         self._coming.kill_at = 0.0
         self._coming.fork_again_at.clear()
         self._draining, self._coming = self._coming, None
+
+    def _new_generation(self, configuration: Configuration, *living: Generation) -> Generation:
+        return Generation(configuration, self._give_rows(configuration, list(living)),
+                          self._number_zones(configuration, list(living)))
+
+    def _number_zones(self, configuration: Configuration, living: list[Generation]) -> dict[str, int]:
+        """Each list keeps its number as long as a profile of a living generation asks it."""
+        wanted = configuration.policy.zones
+        live = {zone for generation in living for zone in generation.zones}
+        self._zone_numbers = {
+            zone: number for zone, number in self._zone_numbers.items() if zone in live or zone in wanted
+        }
+        for zone in wanted:
+            if zone not in self._zone_numbers:
+                used = set(self._zone_numbers.values())
+                number = next(number for number in range(MAX_ZONES) if number not in used)
+                self._inheritance.table.forget_zone(number)
+                self._zone_numbers[zone] = number
+        return {zone: self._zone_numbers[zone] for zone in wanted}
 
     def _give_rows(self, configuration: Configuration, living: list[Generation]) -> tuple[Backend, ...]:
         """Each backend address keeps its row of the table as long as a living generation uses it."""

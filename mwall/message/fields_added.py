@@ -58,16 +58,19 @@ def received_field(
     message_id: str,
     recipient: str | None,
     date: str,
+    client_name: str = "",
 ) -> bytes:
     """Return the Received field of RFC 5321 4.4, CRLF at its end.
 
     `date` is a date-time of RFC 5322 3.3, `message_id` our own id of the transaction, `protocol` one of the names
     of RFC 3848. `recipient` is local@domain or None where there are several (RFC 5321 7.2: no Bcc betrayed); one
-    that would need quoting is left out. A helo_name that is no name stands escaped in a comment. Raises nothing.
+    that would need quoting is left out. A helo_name that is no name stands escaped in a comment. `client_name`: that of
+    the address in the DNS, '' if it is not known; left out where it or the helo_name is no name. Raises nothing.
     """
     literal = f"[IPv6:{client_address}]" if client_address.version == 6 else f"[{client_address}]"
     if _NAME.fullmatch(helo_name):
-        origin = f"{helo_name} ({literal})"
+        name = f"{client_name} " if _NAME.fullmatch(client_name) else ""
+        origin = f"{helo_name} ({name}{literal})"
     else:
         origin = f"{literal} (helo={escaped(helo_name, _MAX_HELO)})"
     fold = "\r\n\t"

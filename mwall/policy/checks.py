@@ -1,7 +1,8 @@
 """What a check is given, what it yields while it works, and what it gives back.
 
-A check is a generator: it yields what it needs of the world outside, and whoever drives it resumes it with the
-answer. So the same code runs in a worker, in a command and in a test. It gives back the findings it made.
+A check is a generator: it yields when it has worked for long, and whoever drives it resumes it once others have been
+served. So the same code runs in a worker, in a command and in a test. It gives back the findings it made. What asks
+the DNS is a check of another kind (lookups.py).
 """
 
 from collections.abc import Callable, Generator
@@ -21,7 +22,10 @@ _Result = TypeVar("_Result")
 
 @dataclass(slots=True)
 class Envelope:
-    """What the transaction says of a message; `relay` tells that the client is one of relay_ips."""
+    """What the transaction says of a message; `relay` tells that the client is one of relay_ips.
+
+    `client_name`: the name of the client's address, '' unless a check has found one that leads back to the address.
+    """
 
     client_address: IPv4Address | IPv6Address
     relay: bool
@@ -29,6 +33,7 @@ class Envelope:
     reverse_path: Mailbox | None
     recipients: list[Mailbox]
     smtputf8: bool = False
+    client_name: str = ""
 
 
 class Finding(NamedTuple):
@@ -81,16 +86,6 @@ def paused(steps: Generator[None, None, _Result]) -> Generator[Request, object, 
             result: _Result = stop.value
             return result
         yield TIME_SLICE
-
-
-def without_requests(look: Callable[[Envelope, MailHeader], list[Finding]]) -> Look:
-    """The look that a plain function makes, one that has nothing to ask for and is always quick."""
-
-    def looked(envelope: Envelope, header: MailHeader) -> Generator[Request, object, list[Finding]]:
-        return look(envelope, header)
-        yield TIME_SLICE  # never reached: it makes this a generator
-
-    return looked
 
 
 def decoded(values: list[str]) -> Generator[Request, object, str]:

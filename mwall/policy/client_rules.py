@@ -3,13 +3,14 @@
 A negative score lets off whom other checks would hit. The null reverse-path has no address and is never hit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, NamedTuple
 
 from mwall.config.grammar import Variable, quoted
 from mwall.config.values import parse_network
-from mwall.policy.checks import Check, Envelope, Finding, Look, MailHeader, without_requests
+from mwall.policy.checks import Envelope, Finding
+from mwall.policy.lookups import Lookup, Needs, Steps, bounds_of, without_questions
 from mwall.policy.scores import Scored, scored
 from mwall.smtp.addresses import AddressError, Mailbox, parse_path
 
@@ -52,14 +53,17 @@ VARIABLES: tuple[Variable, ...] = (
 )  # fmt: skip
 
 
-def compile_checks(values: Mapping[str, Any]) -> list[Check]:
-    """The checks that a profile's values ask for."""
-    checks: list[Check] = []
+def compile_lookups(values: Mapping[str, Any]) -> list[Lookup]:
+    """The look-ups that a profile's values ask for."""
+    lookups: list[Lookup] = []
     if values["client_ip"]:
-        checks.append(Check(("client_ip",), _check_client([_network(rule) for rule in values["client_ip"]])))
-    if values["reverse_path"]:
-        checks.append(Check(("reverse_path",), _check_reverse_path(values["reverse_path"])))
-    return checks
+        networks = [_network(rule) for rule in values["client_ip"]]
+        least, most = bounds_of([network.score for network in networks])
+        lookups.append(Lookup(("client_ip",), Needs.CLIENT, _check_client(networks), least, most))
+    if rules := values["reverse_path"]:
+        least, most = bounds_of([rule.score for rule in rules])
+        lookups.append(Lookup(("reverse_path",), Needs.REVERSE_PATH, _check_reverse_path(rules), least, most))
+    return lookups
 
 
 def _network(rule: Scored[IPv4Network | IPv6Network]) -> _Network:
@@ -69,8 +73,8 @@ def _network(rule: Scored[IPv4Network | IPv6Network]) -> _Network:
     return _Network(network.version, bits_behind, int(network.network_address) >> bits_behind, text, rule.score)
 
 
-def _check_client(networks: Sequence[_Network]) -> Look:
-    def look(envelope: Envelope, header: MailHeader) -> list[Finding]:
+def _check_client(networks: Sequence[_Network]) -> Callable[[Envelope], Steps]:
+    def find(envelope: Envelope) -> list[Finding]:
         version, number = envelope.client_address.version, int(envelope.client_address)
         return [
             Finding("CLIENT_IP", f"{envelope.client_address} is in {network.text}", network.score)
@@ -78,15 +82,15 @@ def _check_client(networks: Sequence[_Network]) -> Look:
             if network.version == version and number >> network.bits_behind == network.prefix
         ]
 
-    return without_requests(look)
+    return without_questions(find)
 
 
 def _address(mailbox: Mailbox) -> str:
     return f"{mailbox.local_part.lower()}@{mailbox.domain}"
 
 
-def _check_reverse_path(rules: Sequence[Scored[str]]) -> Look:
-    def look(envelope: Envelope, header: MailHeader) -> list[Finding]:
+def _check_reverse_path(rules: Sequence[Scored[str]]) -> Callable[[Envelope], Steps]:
+    def find(envelope: Envelope) -> list[Finding]:
         mailbox = envelope.reverse_path
         if mailbox is None:
             return []
@@ -97,4 +101,4 @@ def _check_reverse_path(rules: Sequence[Scored[str]]) -> Look:
             if value in names or (value[0] == "." and mailbox.domain.endswith(value))
         ]
 
-    return without_requests(look)
+    return without_questions(find)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from mwall.message.structure import Part
 from mwall.policy.checks import Finding
+from mwall.policy.lookups import Lookup
 
 _EVENTS = ("part", "name", "file", "raw", "text", "fault", "unreadable")
 
@@ -32,9 +33,13 @@ class File(NamedTuple):
 
 
 class Scanner:
-    """One check's view of one message, from its first octet to its findings."""
+    """One check's view of one message, from its first octet to its findings.
+
+    `takes_bare`: file() gives it also what stands in the message as it is, which raw() has shown already.
+    """
 
     cares_for: frozenset[str] = frozenset()
+    takes_bare = False
 
     def __init_subclass__(cls) -> None:
         cls.cares_for = frozenset([name for name in _EVENTS if getattr(cls, name) is not getattr(Scanner, name)])
@@ -65,6 +70,10 @@ class Scanner:
 
     def findings(self) -> list[Finding]:
         """What was found. Called once, at the end."""
+        return []
+
+    def lookups(self) -> list[Lookup]:
+        """What is still to be asked to find more. Called once, at the end."""
         return []
 
 

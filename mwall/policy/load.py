@@ -23,6 +23,10 @@ from mwall.policy.matching import Matcher
 from mwall.policy.patterns import parse_patterns
 from mwall.policy.profile import Profile, parse_profile
 from mwall.policy.virus_rules import parse_scan
+from mwall.policy.zones import Kind
+
+# Each has its counters in the shared table.
+MAX_ZONES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,16 @@ class Policy:
     profiles: Mapping[str, Profile]
     default_profile: Profile
     relay_profile: Profile
+
+    @property
+    def zones(self) -> dict[str, set[Kind]]:
+        """The lists that are asked, each with what it is asked for. A profile that nobody has asks none."""
+        named = {name for _, _, name in self.special_users.items()}
+        zones: dict[str, set[Kind]] = {}
+        for profile in (self.default_profile, self.relay_profile, *(self.profiles[name] for name in named)):
+            for zone, kind in profile.zones:
+                zones.setdefault(zone, set()).add(kind)
+        return zones
 
 
 def pattern_files(profiles: Mapping[str, bytes]) -> dict[str, tuple[str, int]]:
@@ -79,7 +93,11 @@ def load_policy(
     if faults:
         raise ConfigurationError(faults)
     default_profile, relay_profile = made[settings.default_profile], made[settings.relay_profile]
-    return Policy(local_domains, relay_ips, special_users, made, default_profile, relay_profile)
+    policy = Policy(local_domains, relay_ips, special_users, made, default_profile, relay_profile)
+    if len(policy.zones) > MAX_ZONES:
+        why = f"the profiles in it name {len(policy.zones)} lists of the DNS together; at most {MAX_ZONES} can be asked"
+        raise ConfigurationError([Fault(settings.profile_dir, 0, "", why)])
+    return policy
 
 
 def _profile(

@@ -14,25 +14,37 @@ from mwall.policy import (
     address_rules,
     body_rules,
     client_rules,
+    digest_rules,
+    dnsbl_rules,
     form_rules,
     header_rules,
+    helo_rules,
+    link_rules,
     part_rules,
+    rdns_rules,
+    rmx_rules,
     strip_rules,
     virus_rules,
 )
 from mwall.policy.checks import Check
 from mwall.policy.content import ContentCheck
+from mwall.policy.lookups import Lookup
 from mwall.policy.matching import Matcher
-from mwall.policy.scores import parse_limit
+from mwall.policy.scores import Scored, parse_limit, parse_score
 from mwall.policy.strip_rules import StripRules
+from mwall.policy.zones import Kind, named_zones
 
-_FAMILIES = (header_rules, address_rules, client_rules)
-_CONTENT_FAMILIES = (body_rules, part_rules, form_rules)
+_FAMILIES = (header_rules, address_rules)
+_CONTENT_FAMILIES = (body_rules, part_rules, form_rules, link_rules, digest_rules)
+_LOOKUP_FAMILIES = (client_rules, dnsbl_rules, rdns_rules, helo_rules, rmx_rules)
 _COMPILERS: tuple[Callable[[Mapping[str, Any]], list[Check]], ...] = tuple(
     family.compile_checks for family in _FAMILIES
 )
 _CONTENT_COMPILERS: tuple[Callable[[Mapping[str, Any]], list[ContentCheck]], ...] = tuple(
     family.compile_checks for family in _CONTENT_FAMILIES
+)
+_LOOKUP_COMPILERS: tuple[Callable[[Mapping[str, Any]], list[Lookup]], ...] = tuple(
+    family.compile_lookups for family in _LOOKUP_FAMILIES
 )
 
 _REGULAR: tuple[Variable, ...] = (
@@ -49,14 +61,19 @@ _REGULAR: tuple[Variable, ...] = (
 
 PROFILE_VARIABLES: tuple[Variable, ...] = _REGULAR + tuple(
     variable
-    for family in (*_FAMILIES, *_CONTENT_FAMILIES, virus_rules, strip_rules)
+    for family in (*_FAMILIES, *_LOOKUP_FAMILIES, *_CONTENT_FAMILIES, virus_rules, strip_rules)
     for variable in family.VARIABLES
 )
+_OF_THE_ENVELOPE = frozenset(variable.name for family in _LOOKUP_FAMILIES for variable in family.VARIABLES)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One profile; `reject_score` in thousandths. `content`: the checks that look into the body, `strip` what acts."""
+    """One profile; scores in thousandths.
+
+    `checks` look at the header, `content` into the body, `strip` acts; `lookups` know the envelope alone.
+    `least_of_message`: how much header and body may take off the score. `zones`: the lists that are asked.
+    """
 
     name: str
     reject: bool
@@ -65,6 +82,9 @@ class Profile:
     checks: tuple[Check, ...]
     content: tuple[ContentCheck, ...] = ()
     strip: StripRules | None = None
+    lookups: tuple[Lookup, ...] = ()
+    least_of_message: int = 0
+    zones: tuple[tuple[str, Kind], ...] = ()
 
     @property
     def refuses_all(self) -> bool:
@@ -96,4 +116,19 @@ def parse_profile(
     content += virus_rules.compile_checks(values, matchers)
     strip = strip_rules.compile_acts(values)
     observe = values["mode"] == "observe"
-    return Profile(name, values["reject"], values["reject_score"], observe, checks, tuple(content), strip)
+    lookups = tuple(lookup for compile_lookups in _LOOKUP_COMPILERS for lookup in compile_lookups(values))
+    return Profile(
+        name, values["reject"], values["reject_score"], observe, checks, tuple(content), strip,
+        lookups, _least_of_message(values), tuple(named_zones(values)),
+    )  # fmt: skip
+
+
+def _least_of_message(values: Mapping[str, Any]) -> int:
+    """The sum of all negative scores but those that the envelope alone can bring."""
+    scores = []
+    for variable in PROFILE_VARIABLES:
+        value = values[variable.name]
+        if variable.name not in _OF_THE_ENVELOPE:
+            scores += [rule.score for rule in value if isinstance(rule, Scored)] if variable.repeatable else []
+            scores += [value] if variable.parse is parse_score else []
+    return sum([score for score in scores if score < 0])

@@ -131,7 +131,11 @@ class ContentReader:
         head, second = next(windows, b""), next(windows, None)
         types = [field.name for field in part.types if field.name != _SAYS_NOTHING]
         file = File(part.names, types, head)
-        sinks = [sink for scanner in self._files if (sink := scanner.file(file)) and not is_seen]
+        sinks = [
+            sink
+            for scanner in self._files
+            if (sink := scanner.file(file)) and (scanner.takes_bare or not is_seen)
+        ]
         if held is not None:
             sinks.append(held.extend)
         texts = self._text_streams(part, types, head, second is None) if shows_text else []

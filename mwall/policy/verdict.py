@@ -6,16 +6,21 @@ measure under every profile that looks into it: they are no matter of taste.
 
 from collections.abc import Generator, MutableSequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from mwall.message.body import joined
 from mwall.message.header import HeaderError
 from mwall.message.structure import Part, StructureReader
-from mwall.policy.checks import TIME_SLICE, WINDOW, Envelope, Finding, MailHeader, Request, TimeSlice, paused
+from mwall.policy.checks import TIME_SLICE, WINDOW, Envelope, Finding, MailHeader, TimeSlice, paused
+from mwall.policy.lookups import Asking, Inquiry, Lookup
 from mwall.policy.profile import Profile
 from mwall.policy.reading import ContentReader
 
-__all__ = ["TIME_SLICE", "Bounds", "Envelope", "Finding", "Request", "TimeSlice", "Verdict", "judge"]
+__all__ = ["TIME_SLICE", "Asking", "Bounds", "Envelope", "Finding", "Request", "TimeSlice", "Verdict", "judge"]
+
+# Resumed with None after a TimeSlice, with a list of findings after an Asking.
+Request: TypeAlias = TimeSlice | Asking
+Judging: TypeAlias = Generator[Request, Any, "Verdict"]
 
 _REJECT_ALL = Finding("REJECT", "no mail is taken for this recipient", 0)
 
@@ -59,13 +64,13 @@ class Verdict:
 
 def judge(
     profile: Profile, envelope: Envelope, header: bytes, chunks: MutableSequence[bytes | bytearray], bounds: Bounds
-) -> Generator[Request, object, Verdict]:
+) -> Judging:
     """Weigh a message by its profile; the generator returns the Verdict.
 
     `header` is the header section as header_end delimits it, `chunks` the rest of the message from the empty line on,
     both stuffed as on the wire; `chunks` is made one piece where the profile looks into it. More Received fields than
     bounds.max_received are a loop (RFC 5321 6.3). A TimeSlice is yielded where much work was done, so seldom for
-    honest mail.
+    honest mail; an Asking at most once, at the end.
     """
     limit = profile.reject_score
     if profile.reject:
@@ -85,17 +90,38 @@ def judge(
     for check in profile.checks:
         findings += yield from check.look(envelope, fields)
     root = None
+    lookups: list[Lookup] = []
     if profile.content or profile.strip:
         try:
-            root = yield from _look_into(profile, header, fields, chunks, bounds, findings)
+            root = yield from _look_into(profile, header, fields, chunks, bounds, findings, lookups)
         except HeaderError as error:
             return Verdict("reject", 554, "5.6.0", "MIME", str(error), 0, limit, message_id=message_id)
+    if profile.lookups or lookups:
+        findings += yield Asking(lookups)
     score = sum([finding.score for finding in findings])
     if score >= limit:
         heaviest = max(findings, key=lambda finding: finding.score)
         return _refused(profile, heaviest, score, findings, message_id, root=root)
     verdict = Verdict("accept", 250, "2.0.0", "", "", score, limit, findings, message_id=message_id, root=root)
     return _stripped(profile, verdict) if profile.strip else verdict
+
+
+def early_refusal(profile: Profile, inquiry: Inquiry) -> Finding | None:
+    """Whom to refuse before the message has come: whoever would be refused whatever else may still be found.
+
+    The heaviest finding of a score that reaches the limit though all that could lower it did. Else None.
+    """
+    findings = inquiry.findings
+    score = sum([finding.score for finding in findings]) + inquiry.least + profile.least_of_message
+    if profile.observe or score < profile.reject_score:
+        return None
+    return max(findings, key=lambda finding: finding.score)
+
+
+def may_refuse_early(profile: Profile, inquiry: Inquiry) -> bool:
+    """Whether early_refusal() may still come to one when open look-ups are answered."""
+    score = sum([finding.score for finding in inquiry.findings])
+    return bool(inquiry.open) and score + inquiry.most + profile.least_of_message >= profile.reject_score
 
 
 def _look_into(
@@ -105,7 +131,8 @@ def _look_into(
     chunks: MutableSequence[bytes | bytearray],
     bounds: Bounds,
     findings: list[Finding],
-) -> Generator[Request, object, Part]:
+    lookups: list[Lookup],
+) -> Generator[TimeSlice, object, Part]:
     """Read the content for the checks that look into it; return its parts."""
     source = yield from paused(joined(chunks))
     octets = len(header) + len(source.octets)
@@ -116,6 +143,7 @@ def _look_into(
         yield from ContentReader(scanners, octets, structure.holdable).read(header, root)
         for scanner in scanners:
             findings += scanner.findings()
+            lookups += scanner.lookups()
     return root
 
 

@@ -6,6 +6,7 @@ The daemon's own code judges it; nothing here decides anything.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
@@ -13,6 +14,7 @@ from typing import NoReturn
 
 from mwall.config.grammar import ConfigurationError
 from mwall.config.values import parse_address
+from mwall.dns.answers import TYPE_NAMES, Answer, Exchange, Status
 from mwall.master.files import Configuration, read_configuration
 from mwall.master.start import make_place
 from mwall.message.addresses import addresses_in
@@ -28,7 +30,12 @@ from mwall.program.weighing import Measured, Report, weigh
 from mwall.smtp.addresses import AddressError, Mailbox, parse_path
 from mwall.smtp.printable import printable
 
+_NOBODY = "192.0.2.1"  # RFC 5737
 _SOMEBODY = Mailbox("somebody", "example.org")
+
+# What is asked of the DNS about the client's address, and about its name in EHLO.
+_OF_CLIENT = {"dnsbl", "rdns_required", "rdns_confirmed"}
+_OF_HELO = {"helo_required"}
 
 # The report
 
@@ -66,6 +73,7 @@ def as_dictionary(report: Report) -> dict[str, object]:
         "checks": [
             {
                 "variables": list(one.variables),
+                "zone": one.zone,
                 "milliseconds": round(one.seconds * 1000, 3),
                 "findings": [
                     {"check": found.check, "reason": found.reason, "score": found.score / 1000}
@@ -74,6 +82,17 @@ def as_dictionary(report: Report) -> dict[str, object]:
             }
             for one in report.measured
         ],
+        "questions": [
+            {
+                "name": one.question.name,
+                "type": TYPE_NAMES[one.question.type],
+                "answer": _answer_text(one.answer),
+                "known": one.is_known,
+                "milliseconds": round(one.seconds * 1000, 3),
+            }
+            for one in report.asked
+        ],
+        "unanswered": {str(question): why for question, why in report.unanswered.items()},
     }
     if verdict is not None:
         acted = [found for found in verdict.findings if found.check.startswith("MIME_") and not found.score]
@@ -107,6 +126,7 @@ def as_text(report: Report) -> str:
         lines += ["", "checks      ms    score  what"]
         for one in report.measured:
             lines += _check_text(one)
+    lines += _questions_text(report)
     lines += ["", *_verdict_text(report)]
     return "\n".join(printable(line, 400) for line in lines) + "\n"
 
@@ -135,9 +155,28 @@ def _list(value: object) -> list[object]:
 def _check_text(one: Measured) -> list[str]:
     milliseconds = f"{one.seconds * 1000:>10.3f}"
     if not one.findings:
-        return [f"{milliseconds}        -  {', '.join(one.variables)}"]
+        return [f"{milliseconds}        -  {', '.join(one.variables)} {one.zone}".rstrip()]
     first, *others = [f"{format_score(found.score):>7}  {found.check}: {found.reason}" for found in one.findings]
     return [f"{milliseconds}  {first}", *(f"{'':10}  {other}" for other in others)]
+
+
+def _questions_text(report: Report) -> list[str]:
+    lines = ["", "DNS         ms  question and answer"] if report.asked or report.unanswered else []
+    for one in report.asked:
+        took = "known" if one.is_known else f"{one.seconds * 1000:.3f}"
+        lines.append(f"{took:>10}  {one.question}: {_answer_text(one.answer)}")
+    answered = {one.question for one in report.asked}
+    lines += [f"{'':10}  {asked}: {why}" for asked, why in report.unanswered.items() if asked not in answered]
+    return lines
+
+
+def _answer_text(answer: Answer) -> str:
+    if answer.status is not Status.FOUND:
+        return answer.why or answer.status.value
+    return ", ".join([
+        f"{record.preference} {record.name or '.'}" if isinstance(record, Exchange) else str(record)
+        for record in answer.records
+    ])
 
 
 def _verdict_text(report: Report) -> list[str]:
@@ -164,9 +203,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     who = parser.add_mutually_exclusive_group()
     who.add_argument("-p", metavar="PROFILE", dest="profile", help="judge by this profile")
     who.add_argument("-r", metavar="RECIPIENT", dest="recipient", help="judge as for this recipient")
-    parser.add_argument("-i", metavar="IP", dest="client", default="192.0.2.1", help="client's address (%(default)s)")
-    parser.add_argument("-n", metavar="HELO", dest="helo", default="client.example", help="client's name in EHLO")
+    parser.add_argument("-i", metavar="IP", dest="client", help="client's address; without it its checks are left out")
+    parser.add_argument("-n", metavar="HELO", dest="helo", help="client's name in EHLO; the same")
     parser.add_argument("-s", metavar="REVERSE-PATH", dest="reverse_path", help="default: of the message's own fields")
+    parser.add_argument("--no-dns", action="store_true", help="ask nobody: checks that look something up find nothing")
     parser.add_argument("--json", action="store_true", help="one JSON object")
     parser.add_argument("message", metavar="FILE", nargs="?", default="-", help="the message; - or none: stdin")
     return parser.parse_args(arguments)
@@ -205,7 +245,7 @@ def _address_in(message: bytes, *names: str) -> Mailbox | None:
 
 def _envelope(options: argparse.Namespace, configuration: Configuration, message: bytes) -> Envelope:
     try:
-        client = parse_address(options.client)
+        client = parse_address(options.client or _NOBODY)
     except ValueError as error:
         _refuse(f"-i: {error}")
     recipient = _mailbox(options.recipient, "-r") if options.recipient else _address_in(message, "to", "cc")
@@ -214,7 +254,7 @@ def _envelope(options: argparse.Namespace, configuration: Configuration, message
     else:
         reverse_path = _mailbox(options.reverse_path, "-s")
     relay = client in configuration.policy.relay_ips
-    return Envelope(client, relay, options.helo, reverse_path, [recipient or _SOMEBODY])
+    return Envelope(client, relay, options.helo or "client.example", reverse_path, [recipient or _SOMEBODY])
 
 
 def _profile(options: argparse.Namespace, configuration: Configuration, envelope: Envelope) -> Profile:
@@ -226,6 +266,16 @@ def _profile(options: argparse.Namespace, configuration: Configuration, envelope
     if options.profile not in policy.profiles:
         _refuse(f"-p: no profile is named {options.profile}; there are {', '.join(sorted(policy.profiles))}")
     return policy.profiles[options.profile]
+
+
+def _without_guesses(options: argparse.Namespace, profile: Profile) -> Profile:
+    """The profile without what the DNS could only be asked about a client that nobody has named."""
+    unknown = {*(_OF_CLIENT if options.client is None else ()), *(_OF_HELO if options.helo is None else ())}
+    left_out = [lookup for lookup in profile.lookups if unknown.intersection(lookup.variables)]
+    if left_out and not options.no_dns:
+        names = ", ".join(sorted({name for lookup in left_out for name in lookup.variables}))
+        print(f"messagewalltest: left out without -i and -n, who the client was: {names}", file=sys.stderr)
+    return dataclasses.replace(profile, lookups=tuple(one for one in profile.lookups if one not in left_out))
 
 
 def main() -> int:
@@ -246,7 +296,8 @@ def main() -> int:
         print(f"messagewalltest: {options.message}: {error.strerror}", file=sys.stderr)
         return os.EX_NOINPUT
     envelope = _envelope(options, configuration, message)
-    report = weigh(configuration, _profile(options, configuration, envelope), envelope, message)
+    profile = _without_guesses(options, _profile(options, configuration, envelope))
+    report = weigh(configuration, profile, envelope, message, not options.no_dns)
     if options.json:
         print(json.dumps(as_dictionary(report), indent=2))
     else:

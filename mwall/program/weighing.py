@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mwall.dns.answers import Answer, Question
 from mwall.master.files import Configuration
 from mwall.message.body import take_header
 from mwall.policy.checks import Check, Envelope, Finding, MailHeader
 from mwall.policy.content import ContentCheck, Scanner
+from mwall.policy.lookups import Asking, Lookup, Steps
 from mwall.policy.profile import Profile
-from mwall.policy.verdict import Bounds, Verdict, judge
+from mwall.policy.verdict import Bounds, Judging, Verdict, judge
+from mwall.program.asking import Asked, Questioning
 from mwall.smtp.maildata import MailDataReader
 from mwall.smtp.replies import refusal
 from mwall.worker.message import answer_to_fault
@@ -21,9 +24,10 @@ from mwall.worker.message import answer_to_fault
 
 @dataclass
 class Measured:
-    """One check of the profile: the variables it stands for, what it found, and its CPU time."""
+    """One check of the profile: the variables it stands for, the list it asks, what it found, and its CPU time."""
 
     variables: tuple[str, ...]
+    zone: str = ""
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -41,7 +45,7 @@ class Measured:
 
 @dataclass
 class Report:
-    """All there is to say. `refused`: octets of the reply, b"" where the message passes."""
+    """All there is to say. `refused`: octets of the reply, b"" where the message passes. `seconds` of CPU."""
 
     profile: Profile
     envelope: Envelope
@@ -50,10 +54,14 @@ class Report:
     measured: list[Measured]
     seconds: float
     octets: int
+    asked: Sequence[Asked] = ()
+    unanswered: Mapping[Question, str] = field(default_factory=dict)
 
 
-def weigh(configuration: Configuration, profile: Profile, envelope: Envelope, message: bytes) -> Report:
-    """Judge a message as a worker does, and note what each check finds and takes."""
+def weigh(
+    configuration: Configuration, profile: Profile, envelope: Envelope, message: bytes, asks: bool = True
+) -> Report:
+    """Judge a message as a worker does, and note what each check finds and takes. `asks`: the DNS too."""
     settings = configuration.settings
     reader = MailDataReader(settings.max_message_size, envelope.relay or settings.bare_newline == "normalize")
     reader.receive(on_the_wire(message))
@@ -69,12 +77,15 @@ def weigh(configuration: Configuration, profile: Profile, envelope: Envelope, me
     began = time.thread_time()
     header = take_header(reader.chunks)
     bounds = Bounds(settings.max_received, settings.max_parts, settings.max_depth)
-    verdict = _drive(judge(timed, envelope, header, reader.chunks, bounds))
+    questioning = Questioning(settings, asks)
+    verdict = _drive(judge(timed, envelope, header, reader.chunks, bounds), timed, envelope, questioning, measured)
     seconds = time.thread_time() - began
     refused = b""
     if verdict.action == "reject":
         refused = refusal(verdict.reply_code, verdict.enhanced_status_code, verdict.check, verdict.reason)
-    return Report(profile, envelope, verdict, refused, measured, seconds, reader.octets)
+    return Report(
+        profile, envelope, verdict, refused, measured, seconds, reader.octets, questioning.asked, questioning.unanswered
+    )
 
 
 def on_the_wire(message: bytes) -> bytes:
@@ -85,13 +96,41 @@ def on_the_wire(message: bytes) -> bytes:
     return message + (b".\r\n" if message.endswith(b"\r\n") else b"\r\n.\r\n")
 
 
-def _drive(judging: Generator[object, Any, Verdict]) -> Verdict:
+def _drive(
+    judging: Judging, profile: Profile, envelope: Envelope, questioning: Questioning, measured: list[Measured]
+) -> Verdict:
+    findings: list[Finding] | None = None
     while True:
         try:
-            next(judging)
+            request = judging.send(findings)
         except StopIteration as stop:
             verdict: Verdict = stop.value
             return verdict
+        findings = None
+        if isinstance(request, Asking):
+            lookups = [_timed_lookup(lookup, measured) for lookup in (*profile.lookups, *request.lookups)]
+            findings = questioning.findings(envelope, lookups)
+
+
+def _timed_lookup(lookup: Lookup, measured: list[Measured]) -> Lookup:
+    one = Measured(lookup.variables, lookup.zone)
+    measured.append(one)
+
+    def steps(envelope: Envelope) -> Steps:
+        its = lookup.steps(envelope)
+        answers: Sequence[Answer] | None = None
+        while True:
+            began = time.thread_time()
+            try:
+                questions = its.send(answers)  # type: ignore[arg-type]
+            except StopIteration as stop:
+                one.findings += stop.value
+                return one.findings
+            finally:
+                one.seconds += time.thread_time() - began
+            answers = yield questions
+
+    return lookup._replace(steps=steps)
 
 
 def _timed_check(check: Check, measured: list[Measured]) -> Check:

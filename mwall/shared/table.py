@@ -25,6 +25,7 @@ from typing import Any
 
 MAX_WORKERS = 250  # rows: two generations and more; owner numbers are row + 1 and fit an octet
 MAX_BACKEND_ADDRESSES = 64
+MAX_ZONES = 192  # lists that the profiles of three generations ask, 64 each (policy/load.py)
 REFUSED_RECIPIENT_ROWS = 4096
 REFUSED_RECIPIENT_OCTETS = 576
 
@@ -49,7 +50,13 @@ COUNTERS = (
     "possible_duplicates",
     "errors",
     "log_lines_lost",
+    "dns_queries",
+    "dns_cache_hits",
+    "dns_timeouts",
+    "dns_wrong_answers",
 )
+# What is counted for each zone.
+ZONE_COUNTERS = ("asked", "listed", "late")
 
 
 class Mutex:
@@ -76,6 +83,7 @@ class Table:
     worker_clients: memoryview[int]
     worker_memory: memoryview[int]  # octets reserved for mail data
     worker_counters: memoryview[int]  # len(COUNTERS) for each worker; the last row: of workers that are gone
+    worker_zone_counters: memoryview[int]  # the same for MAX_ZONES times ZONE_COUNTERS
     slot_state: memoryview[int]
     slot_owner: memoryview[int]
     slot_since: memoryview[float]  # monotonic seconds
@@ -101,6 +109,7 @@ class Table:
             "worker_clients": ("q", MAX_WORKERS),
             "worker_memory": ("q", MAX_WORKERS),
             "worker_counters": ("q", (MAX_WORKERS + 1) * len(COUNTERS)),
+            "worker_zone_counters": ("q", (MAX_WORKERS + 1) * MAX_ZONES * len(ZONE_COUNTERS)),
             "slot_state": ("B", max_backends),
             "slot_owner": ("B", max_backends),
             "slot_since": ("d", max_backends),
@@ -198,10 +207,8 @@ class Table:
             self.clear_seats(row)
         for field in (self.worker_waiting, self.worker_connections, self.worker_clients, self.worker_memory):
             field[row] = 0
-        gone = MAX_WORKERS * len(COUNTERS)
-        for number in range(len(COUNTERS)):
-            self.worker_counters[gone + number] += self.worker_counters[row * len(COUNTERS) + number]
-            self.worker_counters[row * len(COUNTERS) + number] = 0
+        _bequeath(self.worker_counters, row, len(COUNTERS))
+        _bequeath(self.worker_zone_counters, row, MAX_ZONES * len(ZONE_COUNTERS))
         self.worker_pid[row] = 0
         with suppress(BlockingIOError):
             os.eventfd_read(self.eventfds[row])
@@ -219,6 +226,13 @@ class Table:
         self.health_extensions[row] = 0
         self.health_failures[row] = 0
         self.health_next_attempt[row] = 0.0
+
+    def forget_zone(self, zone: int) -> None:
+        """In the master: nothing has been counted for the zone that gets this number."""
+        width = len(ZONE_COUNTERS)
+        for row in range(MAX_WORKERS + 1):
+            start = (row * MAX_ZONES + zone) * width
+            self.worker_zone_counters[start : start + width] = memoryview(bytes(8 * width)).cast("q")
 
     def wake(self, row: int) -> None:
         """Makes the worker of a row look at the table."""
@@ -239,3 +253,22 @@ class Table:
         """The counters of all workers, those that are gone included."""
         width = len(COUNTERS)
         return {name: sum(self.worker_counters[number::width].tolist()) for number, name in enumerate(COUNTERS)}
+
+    def zone_totals(self, zone: int) -> dict[str, int]:
+        """What all workers have counted for a zone."""
+        width = MAX_ZONES * len(ZONE_COUNTERS)
+        first = zone * len(ZONE_COUNTERS)
+        return {
+            name: sum(self.worker_zone_counters[first + number :: width].tolist())
+            for number, name in enumerate(ZONE_COUNTERS)
+        }
+
+
+def _bequeath(counters: memoryview[int], row: int, width: int) -> None:
+    """Adds the counters of a worker that is gone to the last row."""
+    gone = MAX_WORKERS * width
+    for number in range(width):
+        count = counters[row * width + number]
+        if count:
+            counters[gone + number] += count
+            counters[row * width + number] = 0

@@ -17,9 +17,12 @@ import socket
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from mwall.policy.checks import Envelope
+from mwall.policy.profile import Profile
 from mwall.shared.seats import seat_key
 from mwall.smtp.maildata import Fault
-from mwall.smtp.server import Event, Session
+from mwall.smtp.server import Event, Session, Transaction
+from mwall.worker.looking import Looking
 from mwall.worker.loop import READ, WRITE
 from mwall.worker.message import MessagePassage
 from mwall.worker.recipient import RecipientQuestion
@@ -56,8 +59,9 @@ def parse_peer(text: str) -> Peer:
 class ClientConnection:
     """A connection that has a seat, from accept to close. `deadline` is monotonic seconds."""
 
-    __slots__ = ("_events", "_lingering", "_unsent", "_worker", "accounted", "address", "data_since", "deadline",
-                 "gone", "greeted", "passage", "question", "relay", "seat", "session", "sock", "text")  # fmt: skip
+    __slots__ = ("_events", "_lingering", "_looked_at", "_looking", "_unsent", "_worker", "accounted", "address",
+                 "data_since", "deadline", "gone", "greeted", "passage", "question", "relay", "seat", "session", "sock",
+                 "text")  # fmt: skip
 
     def __init__(self, worker: Worker, sock: socket.socket, peer: Peer, seat: int, relay: bool) -> None:
         settings = worker.settings
@@ -78,6 +82,8 @@ class ClientConnection:
         self.greeted = False
         self.question: RecipientQuestion | None = None
         self.passage: MessagePassage | None = None
+        self._looking: Looking | None = None
+        self._looked_at: Transaction | None = None  # whose reverse-path the look-ups know
 
     def greet(self) -> None:
         """Sends the greeting, now that any delay is over."""
@@ -161,6 +167,8 @@ class ClientConnection:
                 self.passage.begin()
                 if self.passage is not None:
                     break
+        if session.transaction is not None and session.transaction is not self._looked_at and self.passage is None:
+            self.look_up(self._worker.first_profile(self.relay))
         self.send()
         if self._events == 0 and not self.gone:
             self._watch(self._readable)
@@ -182,6 +190,37 @@ class ClientConnection:
         if not self.gone:
             self.session.end(reply_code, enhanced_status_code, text)
             self.send()
+
+    # Look-ups, which begin while the client still talks
+
+    def look_up(self, profile: Profile, is_needed: bool = False) -> Looking | None:
+        """The look-ups of this profile, with all of them begun that can be; None where it has none, unless needed."""
+        looking, transaction = self._looking, self.session.transaction
+        other = looking is not None and (looking.profile is not profile or self._looked_at not in (None, transaction))
+        if looking is not None and other:
+            looking.close()
+            looking = self._looking = None
+        if looking is None and (profile.lookups or is_needed):
+            envelope = Envelope(self.address, self.relay, "", None, [])
+            looking = Looking(self._worker.resolver, self._worker.counters, profile, envelope, self)
+            self._looking = looking
+        if transaction is not None:
+            self._looked_at = transaction
+            if looking is not None and not looking.knows_reverse_path:
+                envelope = looking.inquiry.envelope
+                envelope.helo_name = self.session.helo_name
+                envelope.reverse_path = transaction.mail.reverse_path
+                envelope.recipients = transaction.recipients
+                envelope.smtputf8 = transaction.mail.smtputf8
+                looking.look_at_reverse_path()
+        return looking
+
+    def take_looking(self, profile: Profile) -> Looking:
+        """Those of the message whose data is complete, for its passage to wait for and to close."""
+        looking = self.look_up(profile, is_needed=True)
+        assert looking is not None
+        self._looking = self._looked_at = None
+        return looking
 
     # Sending and closing
 
@@ -275,6 +314,8 @@ class ClientConnection:
             if self.passage is None:
                 self._worker.memory.give_back(self.accounted)
                 self.accounted = 0
+            if self._looking is not None:
+                self._looking.close()
             self._worker.left(self)
 
     # Deadlines and drain

@@ -21,14 +21,18 @@ READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
 
 
-class Watched(Protocol):
-    """What the loop serves."""
-
-    def on_ready(self, events: int) -> None:
-        """Its descriptor is ready."""
+class Owner(Protocol):
+    """On whose behalf something is called."""
 
     def on_bug(self) -> None:
         """Our own error surfaced in one of its calls: end what it stands for."""
+
+
+class Watched(Owner, Protocol):
+    """Whose descriptor the loop watches."""
+
+    def on_ready(self, events: int) -> None:
+        """It is ready."""
 
 
 class Loop:
@@ -37,9 +41,9 @@ class Loop:
     def __init__(self, report_bug: Callable[[], None]) -> None:
         self._epoll = select.epoll()
         self._watched: dict[int, Watched] = {}
-        self._timers: list[tuple[float, int, Watched, Callable[[], None]]] = []
+        self._timers: list[tuple[float, int, Owner, Callable[[], None]]] = []
         self._number = itertools.count()
-        self._put_off: deque[tuple[Watched, Callable[[], None]]] = deque()
+        self._put_off: deque[tuple[Owner, Callable[[], None]]] = deque()
         self._report_bug = report_bug
         self.now = time.monotonic()
         self.running = True
@@ -62,13 +66,13 @@ class Loop:
         if self._watched.pop(descriptor, None) is not None:
             self._epoll.unregister(descriptor)
 
-    def call_at(self, when: float, watched: Watched, call: Callable[[], None]) -> None:
+    def call_at(self, when: float, owner: Owner, call: Callable[[], None]) -> None:
         """Calls once the monotonic time `when` has come. Nothing takes it back: `call` looks whether it still holds."""
-        heapq.heappush(self._timers, (when, next(self._number), watched, call))
+        heapq.heappush(self._timers, (when, next(self._number), owner, call))
 
-    def call_soon(self, watched: Watched, call: Callable[[], None]) -> None:
+    def call_soon(self, owner: Owner, call: Callable[[], None]) -> None:
         """Calls in the next round, after others have been served."""
-        self._put_off.append((watched, call))
+        self._put_off.append((owner, call))
 
     def run(self) -> None:
         """Serves until `running` is false."""
@@ -100,16 +104,16 @@ class Loop:
             return 0.0
         return max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else -1
 
-    def guard(self, watched: Watched, call: Callable[..., None], *arguments: object) -> None:
+    def guard(self, owner: Owner, call: Callable[..., None], *arguments: object) -> None:
         """Calls on behalf of another than the one being served: an error of ours in it is laid at that one's door."""
         try:
             call(*arguments)
         except Exception:
-            self._contain(watched)
+            self._contain(owner)
 
-    def _contain(self, watched: Watched) -> None:
+    def _contain(self, owner: Owner) -> None:
         try:
-            watched.on_bug()
+            owner.on_bug()
         except Exception:
             self._report()
         self._report()

@@ -3,7 +3,8 @@
 The rules:
 - The client's 250 is the backend's, for this message; anything else is 4yz or 5yz.
 - Judging is a generator (policy/verdict.py): what it asks for is answered here,
-  a slice of time by serving others first once it has had its share.
+  a slice of time by serving others first once it has had its share, look-ups by
+  waiting check_timeout at most; what has no answer then finds nothing.
 - A client that goes before our final dot has its message stopped; behind the dot
   the message may be there twice, and the log says so (RFC 1047).
 - One line in the log for each message, whatever became of it.
@@ -12,19 +13,20 @@ The rules:
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from mwall.message.body import take_header
 from mwall.message.fields_added import format_score, received_field, score_field, warning_field
 from mwall.message.header import clean_header
-from mwall.policy.verdict import Bounds, Verdict, judge
-from mwall.policy.verdict import Envelope as JudgedEnvelope
+from mwall.policy.checks import Finding
+from mwall.policy.verdict import Asking, Bounds, Judging, Verdict, judge
 from mwall.shared.health import Backend
 from mwall.smtp.client import Dialogue, Envelope, Extensions, Outcome, delivery
 from mwall.smtp.maildata import Fault
 from mwall.smtp.replies import refusal
 from mwall.worker.backend import Job, Loss
+from mwall.worker.looking import Looking
 
 if TYPE_CHECKING:
     from mwall.worker.client import ClientConnection
@@ -50,7 +52,8 @@ class MessagePassage(Job):
         self._helo_name = client.session.helo_name
         self._waiting = False
         self._finished = False
-        self._judging: Generator[Any, Any, Verdict] | None = None
+        self._judging: Judging | None = None
+        self._looking: Looking | None = None
         self._verdict: Verdict | None = None
         self._header = b""
         self._pieces: list[bytes | bytearray | memoryview] = []  # of the message as it leaves
@@ -68,8 +71,9 @@ class MessagePassage(Job):
             self._header = take_header(self._mail_data.chunks)
             settings = self._worker.settings
             bounds = Bounds(settings.max_received, settings.max_parts, settings.max_depth)
-            chunks = self._mail_data.chunks
-            self._judging = judge(self._transaction.context, self._judged_envelope(), self._header, chunks, bounds)
+            profile, chunks = self._transaction.context, self._mail_data.chunks
+            self._looking = self._client.take_looking(profile)
+            self._judging = judge(profile, self._looking.inquiry.envelope, self._header, chunks, bounds)
             self._judge()
         self._waiting = not self._finished
 
@@ -90,27 +94,21 @@ class MessagePassage(Job):
 
     # Judging
 
-    def _judged_envelope(self) -> JudgedEnvelope:
-        mail = self._transaction.mail
-        return JudgedEnvelope(
-            client_address=self._client.address,
-            relay=self._client.relay,
-            helo_name=self._helo_name,
-            reverse_path=mail.reverse_path,
-            recipients=self._transaction.recipients,
-            smtputf8=mail.smtputf8,
-        )
-
-    def _judge(self) -> None:
-        """Runs the policy until it is done or has had its share of time."""
+    def _judge(self, answer: Any = None) -> None:
+        """Runs the policy until it is done, has had its share of time, or asks for what is not there yet."""
         if self._finished:
             return
         assert self._judging is not None
         until = time.monotonic() + _SLICE
         try:
             while True:
-                next(self._judging)
-                if time.monotonic() >= until:
+                request = self._judging.send(answer)
+                answer = None
+                if isinstance(request, Asking):
+                    if not self._look_up(request):
+                        return
+                    answer = self._findings
+                elif time.monotonic() >= until:
                     self._worker.loop.call_soon(self._client, self._judge)
                     return
         except StopIteration as stop:
@@ -123,6 +121,37 @@ class MessagePassage(Job):
         else:
             self._complete(verdict)
             self._worker.pool.request(self)
+
+    def _look_up(self, request: Asking) -> bool:
+        """Whether all look-ups are done; else judging goes on once they are, or check_timeout is over."""
+        assert self._looking is not None
+        self._looking.look_at_message(request.lookups)
+        if not self._looking.inquiry.open:
+            return True
+        self._looking.on_answer = self._go_on_when_answered
+        self._worker.check_timeouts.begin(self._looking, self._looking.time_out)
+        return False
+
+    def _go_on_when_answered(self) -> None:
+        if self._looking is not None and not self._looking.inquiry.open:
+            self._judge(self._findings)
+
+    @property
+    def _client_name(self) -> str:
+        """The client's name in the DNS, where it is known."""
+        return self._looking.inquiry.envelope.client_name if self._looking is not None else ""
+
+    @property
+    def _findings(self) -> list[Finding]:
+        """What the look-ups have found."""
+        assert self._looking is not None
+        self._end_looking()
+        return self._looking.inquiry.findings
+
+    def _end_looking(self) -> None:
+        if self._looking is not None:
+            self._worker.check_timeouts.end(self._looking)
+            self._looking.close()
 
     def _complete(self, verdict: Verdict) -> None:
         """The message as it leaves: our fields on top, the header cleaned, the body as it came."""
@@ -138,6 +167,7 @@ class MessagePassage(Job):
                 self._id,
                 str(recipients[0]) if len(recipients) == 1 else None,
                 self._worker.date(),
+                self._client_name,
             ),
             score_field(verdict.score, domain),
         ]
@@ -200,6 +230,7 @@ class MessagePassage(Job):
         if self._finished:
             return
         self._finished = True
+        self._end_looking()
         level = "ACCEPT" if answer.startswith(b"2") else "REJECT" if answer.startswith(b"5") else "TEMPORARY"
         counters = self._worker.counters
         counters.add(_COUNTED_AS[level])
@@ -214,6 +245,7 @@ class MessagePassage(Job):
         transaction, verdict = self._transaction, self._verdict
         fields: dict[str, object] = {
             "id": self._id,
+            **({"name": self._client_name} if self._client_name else {}),
             "helo": self._helo_name,
             "from": f"<{transaction.mail.reverse_path or ''}>",
             "to": ",".join([f"<{recipient}>" for recipient in transaction.recipients]),
@@ -224,7 +256,10 @@ class MessagePassage(Job):
         fields["profile"] = transaction.context.name
         if verdict is not None:
             fields["score"] = f"{format_score(verdict.score)}/{format_score(verdict.limit)}"
-            fields["checks"] = ",".join([f"{found.check}:{format_score(found.score)}" for found in verdict.findings])
+            fields["checks"] = checks_text(verdict.findings)
+        if self._looking is not None and self._looking.inquiry.unanswered:
+            unanswered = self._looking.inquiry.unanswered.items()
+            fields["unanswered"] = "; ".join([f"{question}: {why}" for question, why in unanswered])
         if self._backend is not None:
             fields["backend"] = str(self._backend)
         fields["reply"] = reply
@@ -235,6 +270,11 @@ class MessagePassage(Job):
 
 
 _COUNTED_AS = {"ACCEPT": "messages_accepted", "REJECT": "messages_rejected", "TEMPORARY": "messages_temporary"}
+
+
+def checks_text(findings: Iterable[Finding]) -> str:
+    """The failed checks with their scores, as the log has them."""
+    return ",".join([f"{finding.check}:{format_score(finding.score)}" for finding in findings])
 
 
 def answer_to_fault(fault: Fault, size: int) -> bytes:

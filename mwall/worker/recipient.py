@@ -1,16 +1,25 @@
-"""RCPT: local or relay, which profile, and does the backend want the recipient (design.md, a message's way, step 3)."""
+"""RCPT: local or relay, which profile, is enough known to refuse, and does the backend want the recipient.
+
+What was looked up while the client talked may suffice for a refusal: then the message is never read. Answers that
+are still to come are waited for here for a moment only, and only while they could decide it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mwall.message.fields_added import format_score
+from mwall.policy.checks import Finding
 from mwall.policy.profile import Profile
 from mwall.policy.routing import is_local, profile_for
+from mwall.policy.verdict import early_refusal, may_refuse_early
 from mwall.shared.health import Backend
 from mwall.smtp.addresses import Mailbox
 from mwall.smtp.client import Dialogue, Envelope, Extensions, Outcome, verification
 from mwall.smtp.replies import refusal
 from mwall.worker.backend import Job, Loss
+from mwall.worker.looking import Looking, nothing
+from mwall.worker.message import checks_text
 
 if TYPE_CHECKING:
     from mwall.worker.client import ClientConnection
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
 _YES_SECONDS = 3600.0
 _NO_SECONDS = 60.0
 _MAX_ANSWERS = 10_000
+PATIENCE = 0.075  # seconds that a reply to RCPT waits for look-ups
 
 
 class RecipientAnswers:
@@ -67,30 +77,71 @@ class RecipientQuestion(Job):
         self._recipient = session.recipient
         self._reverse_path = session.transaction.mail.reverse_path
         self._profile: Profile | None = None
+        self._looking: Looking | None = None  # while answers to look-ups are waited for
+        self._findings: list[Finding] = []  # that it was refused for
         self._waiting = False
 
     def ask(self) -> bool:
-        """Whether the reply is there at once; else the backend is asked, and the client resumed with its answer."""
+        """Whether the reply is there at once; else the client is resumed with it later."""
         octets = self._judge()
-        if octets is None and self._worker.settings.verify_recipients:
-            now = self._worker.loop.now
-            if not self._worker.answers.is_wanted(self._recipient, now):
-                octets = self._worker.answers.refusal_of(self._reverse_path, self._recipient, now)
-                if octets is None:
-                    self._worker.pool.request(self)
-                    self._waiting = self._client.question is self
-                    return not self._waiting
-        self._answer(octets)
-        return True
+        if octets is not None:
+            self._answer(octets)
+        else:
+            assert self._profile is not None
+            self._looking = self._client.look_up(self._profile)
+            if self._looking is not None:
+                self._looking.on_answer = self._look
+            self._look()
+            if self._looking is not None:
+                self._worker.loop.call_at(self._worker.loop.now + PATIENCE, self._client, self._lose_patience)
+        self._waiting = self._client.question is self
+        return not self._waiting
 
     def withdraw(self) -> None:
-        """The client has gone. An answer under way is worth having all the same."""
+        """The client has gone. An answer of the backend under way is worth having all the same."""
+        self._stop_looking()
         if self.connection is None:
             self._worker.pool.withdraw(self)
 
     def abandon(self) -> None:
         """Our own error: nothing more is to come of this question."""
+        self._stop_looking()
         self._worker.pool.withdraw(self)
+
+    def _look(self) -> None:
+        """Refuses by what has been found, waits for what may still be, or goes on."""
+        if self._looking is not None:
+            profile, inquiry = self._looking.profile, self._looking.inquiry
+            finding = early_refusal(profile, inquiry)
+            if finding is None and may_refuse_early(profile, inquiry):
+                return
+            self._stop_looking()
+            if finding is not None:
+                self._findings = inquiry.findings
+                self._answer(refusal(550, "5.7.1", finding.check, finding.reason))
+                return
+        self._ask_backend()
+
+    def _lose_patience(self) -> None:
+        if self._looking is not None:
+            self._stop_looking()
+            self._ask_backend()
+
+    def _stop_looking(self) -> None:
+        if self._looking is not None:
+            self._looking.on_answer = nothing
+            self._looking = None
+
+    def _ask_backend(self) -> None:
+        octets = None
+        if self._worker.settings.verify_recipients:
+            now = self._worker.loop.now
+            if not self._worker.answers.is_wanted(self._recipient, now):
+                octets = self._worker.answers.refusal_of(self._reverse_path, self._recipient, now)
+                if octets is None:
+                    self._worker.pool.request(self)
+                    return
+        self._answer(octets)
 
     def _judge(self) -> bytes | None:
         """The refusal that needs no backend, None if there is none."""
@@ -114,14 +165,24 @@ class RecipientQuestion(Job):
         else:
             if not octets.startswith(b"452"):
                 self._worker.counters.add("recipients_rejected")
-            fields = {
+            fields: dict[str, object] = {
                 "from": f"<{self._reverse_path or ''}>",
                 "to": f"<{self._recipient}>",
-                "reply": octets[:-2].decode("ascii"),
             }
+            if self._findings and self._profile is not None:
+                score = sum([finding.score for finding in self._findings])
+                fields |= {
+                    "helo": client.session.helo_name,
+                    "profile": self._profile.name,
+                    "score": f"{format_score(score)}/{format_score(self._profile.reject_score)}",
+                    "checks": checks_text(self._findings),
+                }
+            fields["reply"] = octets[:-2].decode("ascii")
             level = "REJECT" if octets.startswith(b"5") else "TEMPORARY"
             self._worker.log.write("client", client.text, "RECIPIENT", level, fields)
         client.session.answer_recipient(octets)
+        if self._waiting:
+            client.resume()
 
     # What the pool does
 
@@ -134,23 +195,18 @@ class RecipientQuestion(Job):
         now = self._worker.loop.now
         if outcome.delivered:
             self._worker.answers.remember_yes(self._recipient, now)
-            self._resume(None)
+            self._answer(None)
             return
         if outcome.misconfigured:
             text = f"refuses our question for a recipient: {outcome.backend_reply}"
             self._worker.log.backend(str(backend), "BACKEND", "FATAL", text)
         elif outcome.answer.startswith(b"5"):
             self._worker.answers.remember_no(self._reverse_path, self._recipient, outcome.answer, now)
-        self._resume(outcome.answer)
+        self._answer(outcome.answer)
 
     def lost(self, backend: Backend, loss: Loss, why: str) -> None:
         self._worker.log.backend(str(backend), "BACKEND", "TEMPORARY", f"lost when asked for a recipient: {why}")
-        self._resume(refusal(451, "4.4.2", "BACKEND", "the mail server was lost, please try again later"))
+        self._answer(refusal(451, "4.4.2", "BACKEND", "the mail server was lost, please try again later"))
 
     def unserved(self, answer: bytes, why: str) -> None:
-        self._resume(answer)
-
-    def _resume(self, octets: bytes | None) -> None:
-        self._answer(octets)
-        if self._waiting:
-            self._client.resume()
+        self._answer(answer)

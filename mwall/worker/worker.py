@@ -7,11 +7,13 @@ import errno
 import select
 import socket
 import time
+from collections.abc import Mapping
 
 from setproctitle import setproctitle
 
 from mwall.config.settings import Settings
 from mwall.policy.load import Policy
+from mwall.policy.profile import Profile
 from mwall.shared.health import Backend, Health
 from mwall.shared.memory import MemoryBudget
 from mwall.shared.recipients import RefusedRecipients
@@ -25,6 +27,9 @@ from mwall.worker.log import Log
 from mwall.worker.loop import READ, Loop
 from mwall.worker.pool import Pool
 from mwall.worker.recipient import RecipientAnswers
+from mwall.worker.resolver import Resolver, name_servers
+from mwall.worker.timeouts import Timeouts
+from mwall.worker.zones import ZoneWatch
 
 # What the master says and hears over the pair of sockets it shares with a worker.
 READY, DRAIN, QUIT = b"R", b"D", b"Q"
@@ -116,6 +121,7 @@ class Worker:
         policy: Policy,
         table: Table,
         backends: tuple[Backend, ...],
+        zones: Mapping[str, int],
         refused_recipients: RefusedRecipients,
         listeners: list[socket.socket],
         control: socket.socket,
@@ -127,10 +133,13 @@ class Worker:
         self.limits = Limits(settings.domain, settings.max_rcpt, settings.max_errors)
         self.log = log
         self.loop = Loop(log.bug)
-        self.counters = Counters(table, row)
+        self.counters = Counters(table, row, zones)
+        servers = name_servers(settings.nameservers)
+        self.resolver = Resolver(self.loop, servers, settings.dns_timeout, self.counters.add, self._warn_of_server)
         self.memory = MemoryBudget(table, row, settings.max_memory)
         self.refused_recipients = refused_recipients
         self.answers = RecipientAnswers()
+        self.check_timeouts = Timeouts(self.loop, settings.check_timeout)
         self.draining = False
         self.pool = Pool(self.loop, settings, table, row, Health(table, backends), log, self.counters)
         self._table = table
@@ -147,8 +156,12 @@ class Worker:
         self._date = (0, "")
         log.on_lost = self._log_lost
 
-    def run(self, connections: int) -> None:
-        """Serves until told to go. `connections`: how many to open to the backend beforehand."""
+    def run(self, connections: int, tests_zones: bool) -> None:
+        """Serves until told to go.
+
+        `connections`: how many to open to the backend beforehand. `tests_zones`: it is this worker that tells which
+        lists misbehave.
+        """
         self._table.worker_tick[self.row] = self.loop.now
         self._control.setblocking(False)
         self.loop.watch(self._control.fileno(), READ, self)
@@ -157,6 +170,8 @@ class Worker:
             listener.listen()
         self._control.send(READY)
         self._tick()
+        if tests_zones:
+            ZoneWatch(self.loop, self.resolver, self.policy, self.log).look()
         self.loop.run()
 
     # What clients and messages use
@@ -197,6 +212,11 @@ class Worker:
             self.loop.call_at(self.loop.now + self.settings.greeting_delay, client, client.greet)
         else:
             client.greet()
+        client.look_up(self.first_profile(relay))
+
+    def first_profile(self, relay: bool) -> Profile:
+        """The profile by which a client is looked at whose recipients are not known yet."""
+        return self.policy.relay_profile if relay else self.policy.default_profile
 
     def left(self, client: ClientConnection) -> None:
         """A client's socket is closed."""
@@ -287,6 +307,9 @@ class Worker:
         if title != self._title:
             self._title = title
             setproctitle(title)
+
+    def _warn_of_server(self, server: str, what: str) -> None:
+        self.log.process("WARNING", f"name server {server}: {what}")
 
     def _log_lost(self) -> None:
         self.counters.add("log_lines_lost")

@@ -19,7 +19,8 @@ def test_fails_for_the_stated_reason(path: Path) -> None:
     assert expected, "a bad configuration says what it expects"
     with pytest.raises(ConfigurationError) as raised:
         parse_settings(
-            text, "x", cores=2, host_name="mail.example.org", foreground=False, default_root="/etc/messagewall"
+            text, "x", cores=2, host_name="mail.example.org", foreground=False, default_root="/etc/messagewall",
+            nameservers="127.0.0.1",
         )
     # "x:7: name: why" and, for the file as a whole, "x: name: why"
     assert [str(fault)[2:].strip() for fault in raised.value.faults] == expected

@@ -18,7 +18,8 @@ LEAST = 'listen_ip="0.0.0.0"\nbackend_ip="127.0.0.1:2525"\n'
 
 
 def settings_of(text: str | bytes, **environment: Any) -> Settings:
-    given_environment = {"cores": 4, "host_name": "mx.example.org", "foreground": False, "default_root": "/etc/mw"}
+    given_environment = {"cores": 4, "host_name": "mx.example.org", "foreground": False, "default_root": "/etc/mw",
+                         "nameservers": "127.0.0.1"}
     octets = text.encode() if isinstance(text, str) else text
     return parse_settings(octets, "x", **(given_environment | environment))
 
@@ -139,7 +140,7 @@ def written(settings: Settings) -> str:
 
 
 def test_what_is_described_parses_to_the_same() -> None:
-    settings = settings_of(LEAST + 'backend_wait="1.5m"\nmax_message_size="70000"\nlocal_domains="a "b" c"\n')
+    settings = settings_of(LEAST + 'backend_wait="0.5m"\nmax_message_size="70000"\nlocal_domains="a "b" c"\n')
     assert [name for name, _ in describe(settings)] == [variable.name for variable in SETTINGS]
     assert dict(describe(settings))["max_memory"] == "512M"
     assert dict(describe(settings))["drain_timeout"] == "10m"

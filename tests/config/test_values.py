@@ -27,6 +27,9 @@ GOOD: list[tuple[Callable[[str], object], str, object]] = [
     (v.parse_endpoints, "192.0.2.1", (v.Endpoint("192.0.2.1", None),)),
     (v.parse_endpoints, "192.0.2.1:25 [::1]:26", (v.Endpoint("192.0.2.1", 25), v.Endpoint("::1", 26))),
     (v.parse_endpoints, "[2001:DB8::1] ::2", (v.Endpoint("2001:db8::1", None), v.Endpoint("::2", None))),
+    (v.parse_nameservers, "127.0.0.1:5353, ::1", (v.Endpoint("127.0.0.1", 5353), v.Endpoint("::1", None))),
+    (v.parse_nameservers, "fe80::1%eth0", (v.Endpoint("fe80::1%eth0", None),)),
+    (v.parse_nameservers, "[fe80::1%2]:53 fe80::1%3", (v.Endpoint("fe80::1%2", 53), v.Endpoint("fe80::1%3", None))),
     (v.parse_network, "192.0.2.0/24", ip_network("192.0.2.0/24")),
     (v.parse_network, "192.0.2.7", ip_network("192.0.2.7/32")),
     (v.parse_network, "2001:db8::/32", ip_network("2001:db8::/32")),
@@ -67,6 +70,9 @@ BAD: list[tuple[Callable[[str], object], str]] = [
         for text in ("[192.0.2.1]:25", "[::1]25", "192.0.2.1:smtp", "224.0.0.1", "mx:25", "[::1")
     ),
     (v.parse_endpoints, " ".join(f"192.0.2.{number}" for number in range(v.MAX_BACKEND_ADDRESSES + 1))),
+    *((v.parse_nameservers, text) for text in ("", "ns.example.org", "fe80::1", "fe80::1%", "192.0.2.1%e", "0.0.0.0")),
+    *((v.parse_nameservers, text) for text in ("::1%lo", "fe80::1%a b", "fe80::1%eth0]", "[fe80::1%e/0]", "::1 ::1")),
+    (v.parse_nameservers, " ".join(f"192.0.2.{number}" for number in range(v.MAX_NAME_SERVERS + 1))),
     *((v.parse_network, text) for text in ("", "/", "192.0.2.1/24", "192.0.2.0/33", "::/129", "::1/", "10.0.0.0/-1")),
     *((v.parse_network, text) for text in ("192.0.2.0/255.255.255.0", "192.0.2.0/2 4", "10/8", "10.0.0.0/\u0668")),
     *(

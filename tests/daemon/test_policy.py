@@ -195,8 +195,15 @@ def test_what_the_profile_refuses(front: Front, recipient: bytes, message: bytes
 )  # fmt: skip
 def test_reverse_path(front: Front, reverse_path: bytes, refused: bool) -> None:
     message = subject(b"x", b"From: <%s>\r\n" % reverse_path)
-    answer, _ = front.deliver(b"bounce@example.org", message, reverse_path=reverse_path)
-    assert answer.startswith(b"554 5.7.1 MessageWall: REVERSE_PATH/REJECT: " if refused else b"250 ")
+    if not refused:
+        assert front.deliver(b"bounce@example.org", message, reverse_path=reverse_path)[0].startswith(b"250 ")
+        return
+    with Client(front.site.port) as client:  # what the envelope alone decides is refused before the message
+        answer = client.ask(b"EHLO client.example", b"MAIL FROM:<%s>" % reverse_path, b"RCPT TO:<bounce@example.org>")
+        assert answer.startswith(b"550 5.7.1 MessageWall: REVERSE_PATH/REJECT: ")
+        assert client.ask(b"DATA").startswith(b"554 5.5.1 ")
+    line = front.daemon.logged(rf"RECIPIENT/REJECT: from=<{re.escape(reverse_path.decode())}>.* checks=")
+    assert " helo=client.example profile=" in line and " checks=REVERSE_PATH:" in line
 
 
 def test_bounces_are_exempt_from_checks_that_need_an_address(front: Front) -> None:

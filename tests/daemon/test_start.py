@@ -45,11 +45,11 @@ def test_the_command_returns_once_every_worker_accepts(detached: Detached, tmp_p
     stopped = patched(
         tmp_path,
         "import os, signal\nfrom mwall.worker.worker import Worker\nrun = Worker.run\n"
-        "def run_later(self, n):\n"
+        "def run_later(self, *arguments):\n"
         "    if self.row == 1:\n"
         "        self.log.process('NOTICE', 'held %d' % os.getpid())\n"
         "        signal.raise_signal(signal.SIGSTOP)\n"
-        "    run(self, n)\n"
+        "    run(self, *arguments)\n"
         "Worker.run = run_later",
     )
     typed = detached.open(prefix=stopped)
@@ -198,7 +198,7 @@ def test_workers_that_end_at_once(detached: Detached, tmp_path: Path) -> None:
     dying = patched(
         tmp_path,
         "from mwall.worker.worker import Worker\n"
-        "def run(self, n): raise RuntimeError('cannot')\n"
+        "def run(self, *_): raise RuntimeError('cannot')\n"
         "Worker.run = run",
     )
     assert detached.launch(prefix=dying) == os.EX_SOFTWARE

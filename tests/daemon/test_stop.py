@@ -138,7 +138,7 @@ def test_told_to_leave_before_it_was_ready(detached: Detached, tmp_path: Path) -
     held = patched(
         tmp_path,
         "from mwall.worker.worker import Worker\n"
-        "def run(self, n):\n"
+        "def run(self, *_):\n"
         "    self.log.process('NOTICE', 'waits for a word')\n"
         "    self._control.recv(1)\n"
         "Worker.run = run",

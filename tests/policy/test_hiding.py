@@ -39,7 +39,7 @@ def profile() -> Profile:
 
 
 def judged(profile: Profile, message: Row) -> Verdict:
-    return answer(judge(profile, ENVELOPE, message.header, [message.body], Bounds(100, 1000, 50)))
+    return answer(judge(profile, ENVELOPE, message.header, [message.body], Bounds(100, 1000, 50)), profile, ENVELOPE)
 
 
 @pytest.mark.parametrize(

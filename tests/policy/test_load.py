@@ -19,8 +19,9 @@ MAPS = {
 def settings(more: str = "") -> Settings:
     text = f'listen_ip="127.0.0.1"\nbackend_ip="127.0.0.2"\nrelay_ips="relays"\nspecial_users="users"\n{more}'
     return parse_settings(
-        text.encode(), "m.conf", cores=2, host_name="mx.example.net", foreground=True, default_root="/etc/messagewall"
-    )
+        text.encode(), "m.conf", cores=2, host_name="mx.example.net", foreground=True, default_root="/etc/messagewall",
+        nameservers="127.0.0.1",
+    )  # fmt: skip
 
 
 def mailbox(address: str) -> Mailbox:

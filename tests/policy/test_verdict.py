@@ -1,6 +1,7 @@
 """The verdict: sums, limits, observe, loops, headers beyond measure."""
 
-from collections.abc import Callable, Generator, Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from time import process_time
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from mwall.message.header import MAX_FIELDS, MAX_HEADER_OCTETS
 from mwall.policy.profile import parse_profile
-from mwall.policy.verdict import Bounds, Envelope, Request, Verdict, judge
+from mwall.policy.verdict import Bounds, Envelope, Judging, Request, Verdict, judge
 from mwall.smtp.addresses import Mailbox
 
 Weigh = Callable[..., Verdict]
@@ -114,10 +115,11 @@ HOSTILE = [
 
 
 @pytest.fixture
-def begun() -> Callable[[bytes], Generator[Request, object, Verdict]]:
-    """begun(header) is judge() for it under a profile that looks at everything."""
+def begun() -> Callable[[bytes], Judging]:
+    """begun(header) is judge() for it under a profile that looks at everything in a header."""
     profile = parse_profile(ALL.encode(), "All", "All", [])
     assert profile is not None
+    profile = dataclasses.replace(profile, lookups=())
     envelope = Envelope(ip_address("192.0.2.1"), False, "", Mailbox("j", "a.example.org"), [Mailbox("j", "b.example")])
     return lambda header: judge(profile, envelope, header, [b""], Bounds(10_000, 1000, 50))
 

@@ -37,7 +37,7 @@ class Side:
         self.slots = Slots(table, row)
         self.seats = Seats(table, row)
         self.memory = MemoryBudget(table, row, MAX_MEMORY)
-        self.counters = Counters(table, row)
+        self.counters = Counters(table, row, {})
         self.health = Health(table, (Backend("192.0.2.1", 25, 0), Backend("192.0.2.2", 25, 1)))
 
 
