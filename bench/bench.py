@@ -22,6 +22,8 @@ from checks import ChecksRun, checks_table, run_checks
 from client import KINDS, Idle, LatencyRun, run_latency
 from content import Content, content_table
 from demands import Results, demand_table
+from dns import CASES as DNS_CASES
+from dns import Dns, MemoryRun, RcptRun, dns_load_table, memory_table, rcpt_table
 from harness import PEERS, Command, DidNotStart, Peer, added, local_ports, machine, raise_descriptor_limit
 from load import LOADS, SESSIONS, LoadRun, messages_for, run_load
 from messages import MESSAGES
@@ -29,7 +31,7 @@ from report import IdleRun, idle_table, latency_table, load_table
 from stalls import StallRun, run_stalls, stall_table
 
 IDLE_LEVELS = (1000, 9000)
-CASES = (*LOADS, "latency", "idle", "content", "checks", "stalls")
+CASES = (*LOADS, "latency", "idle", "content", "checks", "stalls", "dns")
 
 
 class Bench:
@@ -59,7 +61,7 @@ class Bench:
         while self._peers:
             self._peers.pop().stop()
 
-    def _write(self, row: LoadRun | LatencyRun | IdleRun | ChecksRun | StallRun) -> None:
+    def _write(self, row: LoadRun | LatencyRun | IdleRun | ChecksRun | StallRun | RcptRun | MemoryRun) -> None:
         if self._raw:
             self._raw.write(json.dumps({"what": type(row).__name__, **asdict(row)}) + "\n")
             self._raw.flush()
@@ -163,6 +165,29 @@ class Bench:
         self.results.stalls = run_stalls(self._base, self._write)
         return stall_table(self.results.stalls)
 
+    def dns(self) -> list[str]:
+        """Lists of client addresses; the tables of load, of RCPT and of memory."""
+        self.stop_peers()
+        dns = Dns(self._base)
+        try:
+            runs: list[LoadRun] = []
+            for case in DNS_CASES:
+                messages = {name: dns.messages(case, name, self._seconds) for name in dns.peers}
+
+                def do(name: str, number: int, case: str = case, messages: dict[str, int] = messages) -> None:
+                    runs.append(dns.load(case, name, messages[name], number))
+                    self._write(runs[-1])
+
+                self._interleaved(list(dns.peers), do)
+            self.results.loads += runs
+            rcpts, memory = dns.rcpts(self._rounds, self._seconds), dns.memory()
+            for rcpt in rcpts:
+                self._write(rcpt)
+            self._write(memory)
+            return [*dns_load_table(runs), *rcpt_table(rcpts), *memory_table(memory)]
+        finally:
+            dns.stop()
+
     def case(self, case: str) -> list[str]:
         """Any of CASES; its tables."""
         others = {
@@ -171,6 +196,7 @@ class Bench:
             "content": self.contents,
             "checks": self.checks,
             "stalls": self.stalls,
+            "dns": self.dns,
         }
         return others[case]() if case in others else self.loads(case)
 

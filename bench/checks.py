@@ -18,7 +18,7 @@ from mwall.message.body import take_header
 from mwall.policy.matching import Matcher
 from mwall.policy.patterns import parse_patterns
 from mwall.policy.profile import Profile, parse_profile
-from mwall.policy.verdict import Bounds, Envelope, Verdict, judge
+from mwall.policy.verdict import Asking, Bounds, Envelope, Finding, Verdict, judge
 from mwall.smtp.addresses import Mailbox
 
 PROFILES = ("Medium", "None")
@@ -58,8 +58,9 @@ def _judged(profile: Profile, pieces: list[bytes | bytearray]) -> tuple[float, V
     header = take_header(pieces)
     judging = judge(profile, _ENVELOPE, header, pieces, _BOUNDS)
     try:
+        found: list[Finding] | None = None  # look-ups find nothing here
         while True:
-            next(judging)
+            found = [] if isinstance(judging.send(found), Asking) else None
     except StopIteration as stop:
         return time.perf_counter() - begun, stop.value
 
