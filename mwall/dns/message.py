@@ -21,6 +21,7 @@ from mwall.dns.answers import (
     AAAA,
     CNAME,
     MX,
+    NS,
     SOA,
     TXT,
     TYPE_NAMES,
@@ -49,7 +50,7 @@ _RECORD = Struct("!HHIH")  # type, class, TTL, RDLENGTH
 _FIVE_NUMBERS = Struct("!IIIII")
 
 # RFC 1035 4.1.1
-_QR, _OPCODE, _TC, _RD, _RCODE = 0x8000, 0x7800, 0x0200, 0x0100, 0x000F
+_QR, _OPCODE, _AA, _TC, _RD, _RA, _RCODE = 0x8000, 0x7800, 0x0400, 0x0200, 0x0100, 0x0080, 0x000F
 _IN = 1
 _OPT = 41
 _EDNS = b"\0" + _RECORD.pack(_OPT, EDNS_OCTETS, 0, 0)  # RFC 6891 6.1.2
@@ -130,7 +131,7 @@ def parse_answer(query: bytes, question: Question, octets: bytes) -> Answer:
     if rcode not in (NOERROR, NXDOMAIN):  # before all else: the counts of such answers often lie
         return _failed(rcode)
     answered, offset = _read_section(octets, question_end, answers, (question.type, CNAME))
-    authority, offset = _read_section(octets, offset, authorities, (SOA,))
+    authority, offset = _read_section(octets, offset, authorities, (SOA, NS))
     for options in _read_section(octets, offset, additional, (_OPT,))[0]:
         rcode |= options.ttl >> 24 << 4
     if rcode not in (NOERROR, NXDOMAIN):
@@ -141,8 +142,11 @@ def parse_answer(query: bytes, question: Question, octets: bytes) -> Answer:
             return Answer(Status.FOUND, records, ttl)
         if answers > MAX_RECORDS:
             raise MessageError(f"it has {answers} records, and none of the first {MAX_RECORDS} answers the question")
+        owners = [raw for raw in authority if raw.type == SOA]
+        if rcode == NOERROR and not owners and (authority or not flags & (_AA | _RA)):
+            return Answer(Status.FAILED, why="a referral: it does not look names up for us")  # RFC 2308 2.2
         status = Status.NO_DATA if rcode == NOERROR else Status.NO_NAME
-        return Answer(status, (), min(ttl, _negative_ttl(octets, authority)))
+        return Answer(status, (), min(ttl, _negative_ttl(octets, owners)))
     except DnsNameError as error:
         raise MessageError(str(error)) from None
 

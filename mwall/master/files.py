@@ -12,20 +12,25 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from mwall.config.grammar import ConfigurationError, Fault
+from mwall.config.grammar import ConfigurationError, Fault, parse_assignments
 from mwall.config.settings import Settings, parse_settings
 from mwall.policy.load import Policy, load_policy, pattern_files
-from mwall.worker.resolver import name_servers
+from mwall.worker.resolver import NameServer, name_server
 
 _MAX_FILE = 16 << 20  # octets
 
 
 class Configuration(NamedTuple):
-    """All that the files say. `pattern_files`: what profiles name beside what messagewall.conf does, inside root."""
+    """All that the files say.
+
+    `pattern_files`: what profiles name beside what messagewall.conf does, inside root. `name_servers`: those of the
+    settings, with the number of the interface where one names it.
+    """
 
     settings: Settings
     policy: Policy
     pattern_files: tuple[str, ...]
+    name_servers: tuple[NameServer, ...]
 
 
 class Place(NamedTuple):
@@ -62,11 +67,13 @@ def read_configuration(place: Place, root: str | None = None) -> Configuration:
     if not place.file.startswith(settings.root.rstrip("/") + "/"):
         why = f"{place.file} does not lie in it; a HUP could not read it again from inside the chroot"
         raise ConfigurationError([Fault(place.file, 0, "root", why)])
+    servers: list[NameServer] = []
     for server in settings.nameservers:
         try:
-            name_servers([server])
+            servers.append(name_server(server))
         except OSError as error:
-            faults.append(Fault(place.file, 0, "nameservers", f"{server} cannot be used here: {error.strerror}"))
+            line = sum([one.line for one in parse_assignments(text, place.file, []) if one.name == "nameservers"])
+            faults.append(Fault(place.file, line, "nameservers", f"{server} cannot be used: {error.strerror}"))
     above = "" if place.jailed else settings.root
     maps: dict[str, bytes] = {}
     for variable, path in settings.named_paths().items():
@@ -87,12 +94,12 @@ def read_configuration(place: Place, root: str | None = None) -> Configuration:
         faults += [fault for fault in error.faults if fault.file not in told]
     if faults:
         raise ConfigurationError([_with_root(fault, settings.root) for fault in faults])
-    return Configuration(settings, policy, tuple(patterns))
+    return Configuration(settings, policy, tuple(patterns), tuple(servers))
 
 
 def concerns(configuration: Configuration) -> list[str]:
     """What is no fault and yet is hardly meant, each as a sentence that says where."""
-    settings, policy, _ = configuration
+    settings, policy, *_ = configuration
     if len(policy.local_domains) or len(policy.relay_ips):
         return []
     path = _join(settings.root, settings.local_domains)

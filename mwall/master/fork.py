@@ -148,7 +148,7 @@ def _live(
     log = inheritance.log(str(row + 1), settings)
     table.enter_row(row)
     worker = Worker(
-        row, settings, configuration.policy, table, backends, zones,
+        row, settings, configuration.policy, table, backends, configuration.name_servers, zones,
         inheritance.refused_recipients, inheritance.listeners, control, log,
     )  # fmt: skip
     gc.set_threshold(20_000, 50, 50)

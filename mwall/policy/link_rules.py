@@ -23,6 +23,9 @@ from mwall.policy.zones import Name, ZoneRule, ascii_name, parse_zone_rule, zone
 # A message costs so many questions to each list at most.
 MAX_DOMAINS_ASKED = 20
 
+# Whose domains are left out; honest mail has fewer.
+_MAX_RECIPIENTS = 100
+
 # Read here, once: a worker in its chroot could not.
 _SUFFIXES = PublicSuffixList()
 
@@ -52,10 +55,15 @@ class _LinkScanner(Scanner):
         names = names_asked(self._links.hosts)
         if not names:
             return []
+        asked: list[Name] | None = None  # the same for each list
 
         def others(envelope: Envelope) -> list[Name]:
-            own = {registered_domain(ascii_name(recipient.domain)) for recipient in envelope.recipients}
-            return [name for name in names if name[0] not in own][:MAX_DOMAINS_ASKED]
+            nonlocal asked
+            if asked is None:
+                domains = {recipient.domain for recipient in envelope.recipients[:_MAX_RECIPIENTS]}
+                own = {registered_domain(ascii_name(domain)) for domain in domains}
+                asked = [name for name in names if name[0] not in own][:MAX_DOMAINS_ASKED]
+            return asked
 
         return zone_lookups("uribl", Needs.CONTENT, self._rules, others)
 

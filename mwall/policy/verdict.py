@@ -40,7 +40,7 @@ class Verdict:
     `observed`: it would have been refused, but for mode=observe. Then `action` is "accept" and all else, the reply
     too, says what would have happened. `check` and `reason` are what the refusal names, '' where there is none;
     `reason` is raw text of outside origin in parts, `message_id` (for the log) the whole Message-ID field. `cuts`: what
-    is to be cut out of the body, as (start, end) in their order. `root`: the message's parts, if it was looked into.
+    is to be cut out of the body, as (start, end) in their order. `root`: the message's parts, if they are wanted.
     """
 
     action: Literal["accept", "reject"]
@@ -63,14 +63,20 @@ class Verdict:
 
 
 def judge(
-    profile: Profile, envelope: Envelope, header: bytes, chunks: MutableSequence[bytes | bytearray], bounds: Bounds
+    profile: Profile,
+    envelope: Envelope,
+    header: bytes,
+    chunks: MutableSequence[bytes | bytearray],
+    bounds: Bounds,
+    keeps_parts: bool = False,
 ) -> Judging:
     """Weigh a message by its profile; the generator returns the Verdict.
 
     `header` is the header section as header_end delimits it, `chunks` the rest of the message from the empty line on,
     both stuffed as on the wire; `chunks` is made one piece where the profile looks into it. More Received fields than
     bounds.max_received are a loop (RFC 5321 6.3). A TimeSlice is yielded where much work was done, so seldom for
-    honest mail; an Asking at most once, at the end.
+    honest mail; an Asking at most once, at the end. `keeps_parts`: the verdict has the message's parts, as it always
+    has under a profile that strips; they keep octets that were decoded.
     """
     limit = profile.reject_score
     if profile.reject:
@@ -96,6 +102,8 @@ def judge(
             root = yield from _look_into(profile, header, fields, chunks, bounds, findings, lookups)
         except HeaderError as error:
             return Verdict("reject", 554, "5.6.0", "MIME", str(error), 0, limit, message_id=message_id)
+    if not (keeps_parts or profile.strip):
+        root = None
     if profile.lookups or lookups:
         findings += yield Asking(lookups)
     score = sum([finding.score for finding in findings])
@@ -120,8 +128,10 @@ def early_refusal(profile: Profile, inquiry: Inquiry) -> Finding | None:
 
 def may_refuse_early(profile: Profile, inquiry: Inquiry) -> bool:
     """Whether early_refusal() may still come to one when open look-ups are answered."""
+    if profile.observe or not inquiry.open:
+        return False
     score = sum([finding.score for finding in inquiry.findings])
-    return bool(inquiry.open) and score + inquiry.most + profile.least_of_message >= profile.reject_score
+    return score + inquiry.most + profile.least_of_message >= profile.reject_score
 
 
 def _look_into(

@@ -6,8 +6,10 @@ own question has hit, and mostly a resolver has them at hand: so nothing has to 
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Any, NamedTuple, TypeAlias
 
@@ -122,6 +124,7 @@ def is_name(name: str) -> bool:
     return True
 
 
+@lru_cache(1024)
 def ascii_name(domain: str) -> str:
     """The domain as the DNS is asked for it, U-labels as A-labels (RFC 5890 2.3.2.1); '' where it can be none."""
     domain = domain.removesuffix(".")
@@ -129,6 +132,9 @@ def ascii_name(domain: str) -> str:
     if len(domain) > _MAX_DOMAIN or max(map(len, domain.split("."))) > _MAX_LABEL:
         return ""
     if not domain.isascii():
+        # One character may stand for eighteen, and the codec would take milliseconds for those.
+        if max(map(len, unicodedata.normalize("NFKC", domain).split("."))) > _MAX_LABEL:
+            return ""
         try:
             domain = domain.encode("idna").decode("ascii")
         except UnicodeError:

@@ -14,7 +14,7 @@ from mwall.policy.checks import Envelope, Finding
 from mwall.policy.lookups import Inquiry, Lookup
 from mwall.smtp.printable import printable
 from mwall.worker.loop import Loop
-from mwall.worker.resolver import Resolver, name_servers
+from mwall.worker.resolver import NameServer, Resolver
 
 
 class Asked(NamedTuple):
@@ -29,13 +29,12 @@ class Asked(NamedTuple):
 class Questioning:
     """All questions of one message. `asked`: in the order of their answers."""
 
-    def __init__(self, settings: Settings, asks: bool) -> None:
+    def __init__(self, settings: Settings, servers: tuple[NameServer, ...], asks: bool) -> None:
         """With `asks` false nobody is asked, and what would have to be asked finds nothing."""
         self.asked: list[Asked] = []
         self._check_timeout = settings.check_timeout
         self._asks = asks
         self._loop = Loop(traceback.print_exc)
-        servers = name_servers(settings.nameservers)
         self._resolver = Resolver(self._loop, servers, settings.dns_timeout, _count_nothing, _tell)
         self._since: dict[Question, float] = {}
         self._inquiry: Inquiry | None = None

@@ -77,8 +77,9 @@ def weigh(
     began = time.thread_time()
     header = take_header(reader.chunks)
     bounds = Bounds(settings.max_received, settings.max_parts, settings.max_depth)
-    questioning = Questioning(settings, asks)
-    verdict = _drive(judge(timed, envelope, header, reader.chunks, bounds), timed, envelope, questioning, measured)
+    questioning = Questioning(settings, configuration.name_servers, asks)
+    judging = judge(timed, envelope, header, reader.chunks, bounds, keeps_parts=True)
+    verdict = _drive(judging, timed, envelope, questioning, measured)
     seconds = time.thread_time() - began
     refused = b""
     if verdict.action == "reject":

@@ -135,14 +135,14 @@ class Session:
                 return None
         return None if self.closing else self.waiting
 
-    def answer_recipient(self, refused: bytes | None) -> None:
-        """Answers Event.RECIPIENT: None takes the recipient, else the refusal it gets."""
+    def answer_recipient(self, refused: bytes | None, counts: bool = True) -> None:
+        """Answers Event.RECIPIENT: None takes the recipient, else the refusal it gets; `counts`: as an error."""
         assert self.waiting is Event.RECIPIENT and self.transaction is not None and self.recipient is not None
         self.waiting = None
         if refused is None:
             self.transaction.recipients.append(self.recipient)
             self.output.append(_RECIPIENT_OK)
-        elif self.transaction.recipients:
+        elif self.transaction.recipients or not counts:
             self.output.append(refused)  # one typing error among good recipients is no attack
         else:
             self._refuse(refused)

@@ -198,7 +198,7 @@ class ClientConnection:
         looking, transaction = self._looking, self.session.transaction
         other = looking is not None and (looking.profile is not profile or self._looked_at not in (None, transaction))
         if looking is not None and other:
-            looking.close()
+            looking.close(is_replaced=self._looked_at in (None, transaction))
             looking = self._looking = None
         if looking is None and (profile.lookups or is_needed):
             envelope = Envelope(self.address, self.relay, "", None, [])

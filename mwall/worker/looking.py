@@ -26,6 +26,8 @@ class Looking:
         self.profile = profile
         self.inquiry = Inquiry(envelope)
         self.on_answer: Callable[[], None] = nothing
+        self.patient_until: float | None = None  # monotonic seconds, of replies to RCPT; None before the first
+        self.has_refused = False  # a recipient
         self._resolver = resolver
         self._counters = counters
         self._owner = owner
@@ -58,8 +60,11 @@ class Looking:
         self.close("no answer within check_timeout")
         on_answer()
 
-    def close(self, why: str = "") -> None:
-        """Nobody waits any longer. `why` an open question has no answer; '' where none is wanted any more."""
+    def close(self, why: str = "", is_replaced: bool = False) -> None:
+        """Nobody waits any longer. `why` an open question has no answer; '' where none is wanted any more.
+
+        `is_replaced`: others, which count for the same client, take its place.
+        """
         if self._closed:
             return
         self._closed = True
@@ -68,7 +73,7 @@ class Looking:
             self._resolver.forget(question, self)
         self._asked.clear()
         for one in self.inquiry.running:
-            if zone := one.lookup.zone:
+            if (zone := one.lookup.zone) and one.questions and not is_replaced:
                 self._counters.add_zone(zone, "asked")
                 if one.failed or (one.open and why):
                     self._counters.add_zone(zone, "late")

@@ -113,6 +113,7 @@ class MessagePassage(Job):
                     return
         except StopIteration as stop:
             verdict: Verdict = stop.value
+        verdict.root = None  # its part is done, and it may hold much
         self._verdict = verdict
         self._times.append(time.monotonic())
         if verdict.action == "reject":

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _YES_SECONDS = 3600.0
 _NO_SECONDS = 60.0
 _MAX_ANSWERS = 10_000
-PATIENCE = 0.075  # seconds that a reply to RCPT waits for look-ups
+PATIENCE = 0.075  # seconds that the replies to RCPT of one transaction wait for look-ups
 
 
 class RecipientAnswers:
@@ -91,9 +91,11 @@ class RecipientQuestion(Job):
             self._looking = self._client.look_up(self._profile)
             if self._looking is not None:
                 self._looking.on_answer = self._look
+                if self._looking.patient_until is None:
+                    self._looking.patient_until = self._worker.loop.now + PATIENCE
             self._look()
-            if self._looking is not None:
-                self._worker.loop.call_at(self._worker.loop.now + PATIENCE, self._client, self._lose_patience)
+            if self._looking is not None and self._looking.patient_until is not None:
+                self._worker.loop.call_at(self._looking.patient_until, self._client, self._lose_patience)
         self._waiting = self._client.question is self
         return not self._waiting
 
@@ -113,13 +115,17 @@ class RecipientQuestion(Job):
         if self._looking is not None:
             profile, inquiry = self._looking.profile, self._looking.inquiry
             finding = early_refusal(profile, inquiry)
-            if finding is None and may_refuse_early(profile, inquiry):
+            is_patient = self._worker.loop.now < (self._looking.patient_until or 0.0)
+            if finding is None and is_patient and may_refuse_early(profile, inquiry):
+                return
+            if finding is not None:
+                # It is about the client, whoever the recipient is: not each of a hundred is an error of its own.
+                counts, self._looking.has_refused = not self._looking.has_refused, True
+                self._findings = inquiry.findings
+                self._stop_looking()
+                self._answer(refusal(550, "5.7.1", finding.check, finding.reason), counts)
                 return
             self._stop_looking()
-            if finding is not None:
-                self._findings = inquiry.findings
-                self._answer(refusal(550, "5.7.1", finding.check, finding.reason))
-                return
         self._ask_backend()
 
     def _lose_patience(self) -> None:
@@ -157,7 +163,7 @@ class RecipientQuestion(Job):
         reverse_path = "" if self._reverse_path is None else str(self._reverse_path)
         return self._worker.refused_recipients.recall(reverse_path, str(self._recipient), self._worker.loop.now)
 
-    def _answer(self, octets: bytes | None) -> None:
+    def _answer(self, octets: bytes | None, counts: bool = True) -> None:
         client = self._client
         client.question = None
         if octets is None:
@@ -180,7 +186,7 @@ class RecipientQuestion(Job):
             fields["reply"] = octets[:-2].decode("ascii")
             level = "REJECT" if octets.startswith(b"5") else "TEMPORARY"
             self._worker.log.write("client", client.text, "RECIPIENT", level, fields)
-        client.session.answer_recipient(octets)
+        client.session.answer_recipient(octets, counts)
         if self._waiting:
             client.resume()
 

@@ -6,8 +6,12 @@ The rules:
 - An answer counts only if id and question, the case of each letter included, are those that were sent (RFC 5452 9).
   Others are passed over; after _MOST_WRONG of them somebody is guessing, and TCP is asked, where nobody can.
 - Equal questions in flight are asked once.
-- A question has TRIES of `timeout` seconds each, round the servers, and never lasts longer than those together, though
-  it had to wait for a socket.
+- A question has TRIES of `timeout` seconds each, round the servers, and lasts no longer than those together, though it
+  had to wait for a socket.
+- Who makes others wait must wait himself: once nobody waits for an answer, its question has no further try, and gives
+  up its socket if there is no other.
+- The first server is asked first. One that is silent, while no other question finds it otherwise, makes way for the
+  next, for a minute: what is wrong with one name is not the server's fault.
 - Whoever asks is told once, never from within ask().
 """
 
@@ -17,8 +21,8 @@ import fcntl
 import os
 import socket
 import struct
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -38,7 +42,7 @@ from mwall.worker.loop import READ, WRITE, Loop, Owner
 from mwall.worker.timeouts import Timeouts
 
 TRIES = 3
-MAX_SOCKETS = 512  # for one worker
+MAX_SOCKETS = 1024  # for one worker
 _MAX_QUESTIONS = 10_000  # in flight or waiting for a socket
 _CACHE_OCTETS = 8 << 20
 _FAILED_SECONDS = 5  # so long a failure is remembered (RFC 2308 7 allows five minutes)
@@ -46,6 +50,7 @@ _MOST_WRONG = 20
 _DATAGRAM = 4096  # octets read of one; EDNS asks for no more than 1232
 _AT_ONCE = 16  # datagrams of one socket before others are served
 _NOTICE_SECONDS = 60.0
+_SECOND_BEST_SECONDS = 60.0
 _SIOCGIFINDEX = 0x8933  # netdevice(7)
 
 _TOO_MANY = Answer(Status.FAILED, why="too many questions at once")
@@ -61,12 +66,8 @@ class NameServer(NamedTuple):
     text: str
 
 
-def name_servers(endpoints: Iterable[Endpoint]) -> tuple[NameServer, ...]:
-    """The servers of the setting `nameservers`. Raises OSError where one names an interface that is not there."""
-    return tuple(_name_server(endpoint) for endpoint in endpoints)
-
-
-def _name_server(endpoint: Endpoint) -> NameServer:
+def name_server(endpoint: Endpoint) -> NameServer:
+    """A server of the setting `nameservers`. Raises OSError where it names an interface that is not there."""
     port = endpoint.port or 53
     if ":" not in endpoint.address:
         return NameServer(socket.AF_INET, (endpoint.address, port), str(endpoint))
@@ -107,10 +108,13 @@ class Resolver:
         self.servers = servers
         self.timeout = timeout
         self.count = count
-        self.preferred = 0  # index of the server that is asked first
+        self._first = 0  # index of the server that is asked first
+        self._first_until = 0.0  # monotonic seconds; then it is the first of the list again
+        self.last_answers = [0.0] * len(servers)  # monotonic seconds
         self._cache = Cache(_CACHE_OCTETS)
         self._searches: dict[Question, Search] = {}
-        self._waiting: deque[Search] = deque()  # for a socket
+        self._waiting: OrderedDict[Search, None] = OrderedDict()  # for a socket; the longest first
+        self._abandoned: dict[Search, None] = {}  # those that nobody waits for, in their order
         self.tries = Timeouts(loop, timeout)
         self._tell = tell
         self._told: dict[str, float] = {}
@@ -131,29 +135,50 @@ class Resolver:
             except DnsNameError:
                 return _NO_NAME
             self._searches[question] = search
-            if len(self.tries) < MAX_SOCKETS:
+            if len(self.tries) >= MAX_SOCKETS and self._abandoned:
+                self._drop(next(iter(self._abandoned)))
+            if len(self.tries) < MAX_SOCKETS and not self._waiting:
                 search.try_next()
             else:
-                self._waiting.append(search)
+                self._waiting[search] = None
+        self._abandoned.pop(search, None)
         search.askers.append(asker)
         return None
 
     def forget(self, question: Question, asker: Asker) -> None:
-        """The asker has gone. What is under way goes on, since its answer is worth having."""
+        """The asker has gone. A try that is under way goes on, since its answer is worth having."""
         search = self._searches.get(question)
         if search is not None and asker in search.askers:
             search.askers.remove(asker)
+            if search in self._waiting and not search.askers:
+                del self._waiting[search], self._searches[question]
+            elif not search.askers:
+                self._abandoned[search] = None
+
+    def _drop(self, search: Search) -> None:
+        """Nobody waits for it, and its socket is needed."""
+        search.abandon()
+        del self._abandoned[search], self._searches[search.question]
 
     # What searches do
+
+    @property
+    def first(self) -> int:
+        """The index of the server that is asked first."""
+        return self._first if self.loop.now < self._first_until else 0
+
+    def blame(self, server: int, since: float) -> None:
+        """A question asked then has had no answer of this server."""
+        if server == self.first and self.last_answers[server] < since:
+            self._first = (server + 1) % len(self.servers)
+            self._first_until = self.loop.now + _SECOND_BEST_SECONDS
 
     def finish(self, search: Search, answer: Answer) -> None:
         """Whoever asked is told, and who waited for a socket gets one."""
         self._tell_askers(search, answer)
         while self._waiting and len(self.tries) < MAX_SOCKETS:
-            waiting = self._waiting.popleft()
-            if not waiting.askers:
-                del self._searches[waiting.question]
-            elif waiting.has_time:
+            waiting, _ = self._waiting.popitem(last=False)
+            if waiting.has_time:
                 waiting.try_next()
             else:
                 self._tell_askers(waiting, _IN_VAIN)
@@ -161,8 +186,7 @@ class Resolver:
     def _tell_askers(self, search: Search, answer: Answer) -> None:
         question = search.question
         del self._searches[question]
-        if answer.status is Status.FAILED:
-            answer = answer._replace(ttl=_FAILED_SECONDS)
+        self._abandoned.pop(search, None)
         self._cache.put(question, answer, self.loop.now)
         for asker in search.askers:
             self.loop.guard(asker, asker.take, question, answer)
@@ -176,8 +200,8 @@ class Resolver:
 
     def end_waiting(self) -> None:
         """Who has waited for a socket too long is told."""
-        while self._waiting and not self._waiting[0].has_time:
-            self._tell_askers(self._waiting.popleft(), _IN_VAIN)
+        while self._waiting and not next(iter(self._waiting)).has_time:
+            self._tell_askers(self._waiting.popitem(last=False)[0], _IN_VAIN)
 
 
 class Search:
@@ -188,7 +212,7 @@ class Search:
 
     def __init__(self, resolver: Resolver, question: Question) -> None:
         self._resolver = resolver
-        self._server = resolver.preferred
+        self._server = resolver.first
         self._sock: socket.socket | None = None
         self._query = b""
         self._tries = 0
@@ -202,9 +226,9 @@ class Search:
 
     @property
     def has_time(self) -> bool:
-        """Whether there is time for one more try, or nearly."""
+        """Whether there is time for one more try, or very nearly."""
         resolver = self._resolver
-        return resolver.loop.now - self.asked_at < (TRIES - 0.5) * resolver.timeout
+        return resolver.loop.now - self.asked_at < (TRIES - 0.9) * resolver.timeout
 
     def build_query(self) -> None:
         """Makes the query, anew for each try: none has the id or the case of another. Raises DnsNameError."""
@@ -294,8 +318,10 @@ class Search:
             else:
                 self._fail(f"{self._server_text}: a truncated answer by TCP")
         except MessageError as error:
+            resolver.last_answers[self._server] = resolver.loop.now
             self._fail(f"{self._server_text}: malformed answer: {error}")
         else:
+            resolver.last_answers[self._server] = resolver.loop.now
             if answer.status is Status.FAILED:
                 # Another server may know better; the same one would say the same.
                 self._fail(f"{self._server_text}: {answer.why}", min(TRIES, len(resolver.servers)))
@@ -309,12 +335,17 @@ class Search:
         self._close()
         resolver = self._resolver
         resolver.tries.end(self)
-        if resolver.preferred == self._server:
-            resolver.preferred = (self._server + 1) % len(resolver.servers)
-        if self._tries < most_tries and self.has_time:
+        resolver.blame(self._server, self.asked_at)
+        if self._tries < most_tries and self.has_time and self.askers:
             self.try_next()
         else:
-            self.end(Answer(Status.FAILED, why=why))
+            self.end(Answer(Status.FAILED, ttl=_FAILED_SECONDS, why=why))
+
+    def abandon(self) -> None:
+        """Ends without a word."""
+        self.done = True
+        self._close()
+        self._resolver.tries.end(self)
 
     def _time_out(self) -> None:
         self._resolver.count("dns_timeouts")
@@ -324,9 +355,7 @@ class Search:
     def end(self, answer: Answer) -> None:
         """Whoever asked is told this."""
         if not self.done:
-            self.done = True
-            self._close()
-            self._resolver.tries.end(self)
+            self.abandon()
             self._resolver.finish(self, answer)
 
     # TCP (RFC 7766)

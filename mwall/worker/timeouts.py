@@ -19,6 +19,9 @@ class Timeouts:
     def __len__(self) -> int:
         return len(self._running)
 
+    def __contains__(self, owner: object) -> bool:
+        return owner in self._running
+
     def begin(self, owner: Owner, call: Callable[[], None]) -> None:
         """Calls once the time is over. An owner has one at a time."""
         when = self._loop.now + self._seconds

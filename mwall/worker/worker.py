@@ -27,7 +27,7 @@ from mwall.worker.log import Log
 from mwall.worker.loop import READ, Loop
 from mwall.worker.pool import Pool
 from mwall.worker.recipient import RecipientAnswers
-from mwall.worker.resolver import Resolver, name_servers
+from mwall.worker.resolver import NameServer, Resolver
 from mwall.worker.timeouts import Timeouts
 from mwall.worker.zones import ZoneWatch
 
@@ -121,6 +121,7 @@ class Worker:
         policy: Policy,
         table: Table,
         backends: tuple[Backend, ...],
+        name_servers: tuple[NameServer, ...],
         zones: Mapping[str, int],
         refused_recipients: RefusedRecipients,
         listeners: list[socket.socket],
@@ -134,8 +135,7 @@ class Worker:
         self.log = log
         self.loop = Loop(log.bug)
         self.counters = Counters(table, row, zones)
-        servers = name_servers(settings.nameservers)
-        self.resolver = Resolver(self.loop, servers, settings.dns_timeout, self.counters.add, self._warn_of_server)
+        self.resolver = Resolver(self.loop, name_servers, settings.dns_timeout, self.counters.add, self._warn_of_server)
         self.memory = MemoryBudget(table, row, settings.max_memory)
         self.refused_recipients = refused_recipients
         self.answers = RecipientAnswers()
@@ -212,7 +212,8 @@ class Worker:
             self.loop.call_at(self.loop.now + self.settings.greeting_delay, client, client.greet)
         else:
             client.greet()
-        client.look_up(self.first_profile(relay))
+        if not client.gone:
+            client.look_up(self.first_profile(relay))
 
     def first_profile(self, relay: bool) -> Profile:
         """The profile by which a client is looked at whose recipients are not known yet."""

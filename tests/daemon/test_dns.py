@@ -329,3 +329,14 @@ def test_without_a_server(
 def quick_of(result: Result) -> bool:
     """Refused by a server that is not the dead one: that one is asked last by now."""
     return result.refused_by("DNSBL", ".*") and result.seconds < 0.3
+
+
+def test_a_server_with_a_scope_is_found_in_the_jail_too(site: Site, daemon: Daemon) -> None:
+    site.write(nameservers="fe80::1%lo")
+    daemon.start()
+    site.write(nameservers="127.0.0.1 [fe80::2%nosuch0]:53")
+    daemon.signal(signal.SIGHUP)
+    daemon.logged(rf"{site.file}:\d+: nameservers: \[fe80::2%nosuch0\]:53 cannot be used: No such device")
+    site.write(nameservers="fe80::2%lo")
+    daemon.signal(signal.SIGHUP)
+    daemon.logged("reloaded: 2 workers")

@@ -209,6 +209,18 @@ def test_negative_ttl(minimum: int, ttl: int, kept: int) -> None:
     assert parse(authority=[soa(minimum, ttl)], rcode=3) == Answer(Status.NO_NAME, ttl=kept)
 
 
+def test_a_referral_is_no_answer() -> None:
+    """RFC 2308 2.2: of a server that looks nothing up for us; nobody may be refused for that."""
+    ns = record(labels(b"org"), NS, labels(b"ns"), 10)
+    referral = Answer(Status.FAILED, why="a referral: it does not look names up for us")
+    assert parse(authority=[ns]) == referral
+    assert parse(authority=[ns, soa()]) == Answer(Status.NO_DATA, ttl=60)
+    assert parse(flags=0x8000) == referral
+    assert parse(flags=0x8400) == Answer(Status.NO_DATA), "an authority"
+    assert parse(flags=0x8080) == Answer(Status.NO_DATA), "a resolver"
+    assert parse(authority=[ns], rcode=3) == Answer(Status.NO_NAME)
+
+
 def test_soa_among_others() -> None:
     ns = record(labels(b"org"), NS, labels(b"ns"), 10)
     assert parse(authority=[ns, soa(5, 5, class_=3), soa(), soa(1, 1), ns]) == Answer(Status.NO_DATA, ttl=60)

@@ -240,6 +240,9 @@ def read_by_dnspython(question: Question, octets: bytes) -> Answer | None:
     if wanted and message.rcode() == 0:
         return Answer(Status.FOUND, kept([value_of(rrset[0]) for rrset in wanted]), min(ttls))
     start = next((rrset for rrset in message.authority if rrset.rdtype == SOA and rrset.rdclass == IN), None)
+    is_referral = any(rrset.rdtype == NS and rrset.rdclass == IN for rrset in message.authority)
+    if message.rcode() == 0 and start is None and (is_referral or not message.flags & (dns.flags.AA | dns.flags.RA)):
+        return Answer(Status.FAILED)
     minimum = start[0].minimum if start and start[0].minimum < 0x80000000 else 0
     ttls += [start.ttl, minimum] if start else [0]
     return Answer(Status.NO_DATA if message.rcode() == 0 else Status.NO_NAME, (), min(ttls))

@@ -17,7 +17,7 @@ from mwall.config.values import parse_nameservers
 from mwall.dns.answers import A, Answer, Question, Status
 from mwall.worker import resolver as module
 from mwall.worker.loop import Loop
-from mwall.worker.resolver import TRIES, Resolver, name_servers
+from mwall.worker.resolver import TRIES, Resolver, name_server
 from tests.daemon import dns_faults as faults
 from tests.daemon.hostile_dns import HostileDns, a
 
@@ -47,7 +47,7 @@ class Asking:
         self.counted: Counter[str] = Counter()
         self.loop = Loop(lambda: self.bugs.append("bug"))
         self.resolver = Resolver(
-            self.loop, name_servers(parse_nameservers(servers)), TIMEOUT,
+            self.loop, tuple(map(name_server, parse_nameservers(servers))), TIMEOUT,
             lambda name: self.counted.update([name]), lambda *what: self.told.append(what),
         )  # fmt: skip
 
@@ -264,11 +264,11 @@ def test_memory_is_bounded_whoever_asks(asking: Asking) -> None:
 
 
 def test_an_address_with_a_scope() -> None:
-    (server,) = name_servers(parse_nameservers("[fe80::1%lo]:5353"))
+    server = name_server(*parse_nameservers("[fe80::1%lo]:5353"))
     assert server.address == ("fe80::1", 5353, 0, socket.if_nametoindex("lo"))
-    assert name_servers(parse_nameservers("fe80::1%7"))[0].address == ("fe80::1", 53, 0, 7)
+    assert name_server(*parse_nameservers("fe80::1%7")).address == ("fe80::1", 53, 0, 7)
     with pytest.raises(OSError, match="No such device"):
-        name_servers(parse_nameservers("fe80::1%nosuch0"))
+        name_server(*parse_nameservers("fe80::1%nosuch0"))
 
 
 def test_ipv6() -> None:
@@ -279,3 +279,76 @@ def test_ipv6() -> None:
         query, client = sock.recvfrom(4096)
         assert b"\x07example\x00" in query.lower()
         assert client[0] == "::1"
+
+
+def test_nobody_waits_no_further_try(asking: Asking, server: HostileDns) -> None:
+    server.fault_of["silent.example"] = faults.nothing
+    question, asker = Question("silent.example", A), Asker()
+    asking.loop.now = time.monotonic()
+    assert asking.resolver.ask(question, asker) is None
+    asking.resolver.forget(question, asker)
+    asking.run_until(lambda: len(asking.resolver.tries) == 0)
+    assert len(server.asked("silent.example")) == 1
+
+
+def test_who_waits_takes_the_place_of_who_does_not(
+    asking: Asking, server: HostileDns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_SOCKETS", 4)
+    asker = Asker()
+    asking.loop.now = time.monotonic()
+    for number in range(50):
+        server.fault_of[f"{number}.silent.example"] = faults.nothing
+        question = Question(f"{number}.silent.example", A)
+        assert asking.resolver.ask(question, asker) is None
+        asking.resolver.forget(question, asker)
+    assert len(asking.resolver.tries) == 4
+    (answer,), seconds = asking.ask("yes.example")
+    assert answer.status is Status.FOUND
+    assert seconds < TIMEOUT
+    assert not asker.answers
+    again = asking.resolver.ask(Question("0.silent.example", A), asker)
+    assert again is None, "what was given up has not been answered"
+
+
+def test_whoever_asks_again_for_what_was_abandoned_keeps_it(
+    asking: Asking, server: HostileDns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_SOCKETS", 1)
+    server.add("slow.example", a("127.0.0.2"))
+    server.fault_of["slow.example"] = faults.late(TIMEOUT / 4)
+    first, second, third = Asker(), Asker(), Asker()
+    asking.loop.now = time.monotonic()
+    slow = Question("slow.example", A)
+    assert asking.resolver.ask(slow, first) is None
+    asking.resolver.forget(slow, first)
+    assert asking.resolver.ask(slow, second) is None
+    assert asking.resolver.ask(Question("yes.example", A), third) is None
+    asking.run_until(lambda: bool(second.answers and third.answers))
+    assert second.answers[0][1].status is Status.FOUND
+    assert third.answers[0][1].status is Status.FOUND
+    assert not first.answers
+
+
+@pytest.mark.parametrize("fault", [faults.nothing, faults.refusing(2), faults.garbage], ids=["silent", "fails", "bad"])
+def test_a_bad_name_is_not_the_servers_fault(server: HostileDns, fault: faults.Fault) -> None:
+    with HostileDns(free_port()) as second:
+        asking = Asking(f"127.0.0.1:{server.port} 127.0.0.1:{second.port}")
+        for bad in (server, second):
+            bad.fault_of["bad.example"] = fault
+        askers = [Asker(), Asker()]
+        asking.loop.now = time.monotonic()
+        assert asking.resolver.ask(Question("bad.example", A), askers[0]) is None
+        assert asking.resolver.ask(Question("yes.example", A), askers[1]) is None
+        asking.run_until(lambda: all(asker.answers for asker in askers))
+        assert asking.resolver.first == 0
+        asking.ask("one.example", "two.example")
+        assert {query.name.lower() for query in second.queries} == {"bad.example"}
+
+
+def test_the_first_server_is_asked_again_after_a_while(server: HostileDns) -> None:
+    asking = Asking(f"127.0.0.1:{free_port()} 127.0.0.1:{server.port}")
+    assert asking.ask("yes.example")[0][0].status is Status.FOUND
+    assert asking.resolver.first == 1
+    asking.loop.now += 61
+    assert asking.resolver.first == 0
