@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeAlias
 
 from checks import ChecksRun, checks_table, run_checks
 from client import KINDS, Idle, LatencyRun, run_latency
@@ -28,10 +28,13 @@ from harness import PEERS, Command, DidNotStart, Peer, added, local_ports, machi
 from load import LOADS, SESSIONS, LoadRun, messages_for, run_load
 from messages import MESSAGES
 from report import IdleRun, idle_table, latency_table, load_table
+from resolving import QueryRun, query_table, run_queries
 from stalls import StallRun, run_stalls, stall_table
 
 IDLE_LEVELS = (1000, 9000)
 CASES = (*LOADS, "latency", "idle", "content", "checks", "stalls", "dns")
+
+Row: TypeAlias = LoadRun | LatencyRun | IdleRun | ChecksRun | StallRun | QueryRun | RcptRun | MemoryRun
 
 
 class Bench:
@@ -61,7 +64,7 @@ class Bench:
         while self._peers:
             self._peers.pop().stop()
 
-    def _write(self, row: LoadRun | LatencyRun | IdleRun | ChecksRun | StallRun | RcptRun | MemoryRun) -> None:
+    def _write(self, row: Row) -> None:
         if self._raw:
             self._raw.write(json.dumps({"what": type(row).__name__, **asdict(row)}) + "\n")
             self._raw.flush()
@@ -166,8 +169,9 @@ class Bench:
         return stall_table(self.results.stalls)
 
     def dns(self) -> list[str]:
-        """Lists of client addresses; the tables of load, of RCPT and of memory."""
+        """Lists of client addresses; the tables of one query, of load, of RCPT and of memory."""
         self.stop_peers()
+        self.results.queries = [run_queries()]
         dns = Dns(self._base)
         try:
             runs: list[LoadRun] = []
@@ -181,10 +185,11 @@ class Bench:
                 self._interleaved(list(dns.peers), do)
             self.results.loads += runs
             rcpts, memory = dns.rcpts(self._rounds, self._seconds), dns.memory()
-            for rcpt in rcpts:
-                self._write(rcpt)
-            self._write(memory)
-            return [*dns_load_table(runs), *rcpt_table(rcpts), *memory_table(memory)]
+            self.results.rcpts, self.results.memories = rcpts, [memory]
+            for run in (*self.results.queries, *rcpts, memory):
+                self._write(run)
+            lines = query_table(self.results.queries[0]) + dns_load_table(runs)
+            return [*lines, *rcpt_table(rcpts), *memory_table(memory)]
         finally:
             dns.stop()
 

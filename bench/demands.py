@@ -6,8 +6,10 @@ from typing import NamedTuple
 
 from checks import ChecksRun
 from client import LatencyRun
+from dns import DELAY_MS, RCPT_BOUND_MS, MemoryRun, RcptRun
 from load import LoadRun
 from report import OURS, OURS_NONE, REFERENCE, IdleRun, cell, median, ratio
+from resolving import QueryRun
 from stalls import BOUND_MIB, StallRun
 
 
@@ -20,6 +22,9 @@ class Results:
     idles: list[IdleRun] = field(default_factory=list)
     checks: list[ChecksRun] = field(default_factory=list)
     stalls: list[StallRun] = field(default_factory=list)
+    queries: list[QueryRun] = field(default_factory=list)
+    rcpts: list[RcptRun] = field(default_factory=list)
+    memories: list[MemoryRun] = field(default_factory=list)
 
 
 class Demand(NamedTuple):
@@ -59,6 +64,9 @@ def _total(values: Iterable[int]) -> float:
     values = list(values)
     return sum(values) if values else float("nan")
 
+
+# The cache's bound is 8 MiB by its own estimate; the allocator's share is not in that.
+_CACHE_MIB = 16
 
 DEMANDS = (
     Demand("new-1k    messages/s over HAProxy's", ">=", 1.0, _per_second("new-1k")),
@@ -127,6 +135,25 @@ DEMANDS = (
         "<=",
         0,
         lambda all: _total([run.reply[:1] not in ("2", "5") for run in all.stalls]),
+    ),
+    Demand(
+        "dns       us to build and read a query",
+        "<=",
+        30,
+        lambda all: _worst(run.build_and_parse for run in all.queries),
+    ),
+    Demand("dns       us with its socket", "<=", 60, lambda all: _worst(run.with_socket for run in all.queries)),
+    Demand(
+        f"dns       RCPT's p99 in ms, answers in {DELAY_MS}",
+        "<=",
+        RCPT_BOUND_MS,
+        lambda all: median(run.p99 for run in all.rcpts),
+    ),
+    Demand(
+        "dns       MiB that a worker grows by",
+        "<=",
+        _CACHE_MIB,
+        lambda all: _worst(run.worker_after - run.worker_before for run in all.memories),
     ),
 )
 
