@@ -8,12 +8,11 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from mwall.config.grammar import Variable
-from mwall.dns.answers import AAAA, A, Question
 from mwall.message.fields_added import format_score
 from mwall.policy.checks import Envelope, Finding
 from mwall.policy.lookups import Lookup, Needs, Steps, bounds_of
 from mwall.policy.scores import parse_score
-from mwall.policy.zones import ascii_name, is_negative
+from mwall.policy.zones import ascii_name, has_address
 
 VARIABLES: tuple[Variable, ...] = (
     Variable(
@@ -36,11 +35,8 @@ def compile_lookups(values: Mapping[str, Any]) -> list[Lookup]:
         # No top-level domain is a number (RFC 3696 2): this is an address without its brackets.
         if not name or name.rpartition(".")[2].isdigit():
             return [Finding("HELO_REQUIRED", f"{envelope.helo_name} can be no host name", score)]
-        # A name that has no A record may still have AAAA; both are asked for at once, which saves a round trip.
-        answers = yield [Question(name, A), Question(name, AAAA)]
-        if not all(map(is_negative, answers)):
-            return []
-        return [Finding("HELO_REQUIRED", f"{envelope.helo_name} resolves to nothing", score)]
+        known = yield from has_address(name)
+        return [] if known else [Finding("HELO_REQUIRED", f"{envelope.helo_name} resolves to nothing", score)]
 
     return [Lookup(("helo_required",), Needs.REVERSE_PATH, steps, *bounds_of([score]))]
 

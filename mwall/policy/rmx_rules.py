@@ -7,12 +7,12 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from mwall.config.grammar import Variable
-from mwall.dns.answers import AAAA, MX, A, Answer, Exchange, Question, Status
+from mwall.dns.answers import MX, Answer, Exchange, Question, Status
 from mwall.message.fields_added import format_score
 from mwall.policy.checks import Envelope, Finding
 from mwall.policy.lookups import Lookup, Needs, Steps, bounds_of
 from mwall.policy.scores import parse_score
-from mwall.policy.zones import ascii_name, domain_of, is_negative
+from mwall.policy.zones import ascii_name, domain_of, has_address
 
 VARIABLES: tuple[Variable, ...] = (
     Variable(
@@ -50,5 +50,4 @@ def _why_not(name: str) -> Generator[Sequence[Question], Sequence[Answer], str]:
     if mail.status is Status.FAILED:
         return ""
     # Without an MX record the domain is its own mail server (RFC 5321 5.1).
-    answers = yield [Question(name, A), Question(name, AAAA)]
-    return "has no MX, A or AAAA record" if all(map(is_negative, answers)) else ""
+    return "" if (yield from has_address(name)) else "has no MX, A or AAAA record"

@@ -7,14 +7,14 @@ own question has hit, and mostly a resolver has them at hand: so nothing has to 
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address
 from typing import Any, NamedTuple, TypeAlias
 
 from mwall.config.grammar import quoted
-from mwall.dns.answers import A, Answer, Question, Status
+from mwall.dns.answers import AAAA, A, Answer, Question, Status
 from mwall.dns.names import DnsNameError, to_wire
 from mwall.policy.checks import Envelope, Finding
 from mwall.policy.lookups import Lookup, Needs, Steps, bounds_of
@@ -155,6 +155,18 @@ def domain_of(envelope: Envelope) -> str:
 def is_negative(answer: Answer) -> bool:
     """Whether it says that there is nothing, which is more than that nobody said anything (RFC 2308 2)."""
     return answer.status in (Status.NO_NAME, Status.NO_DATA)
+
+
+def has_address(name: str) -> Generator[Sequence[Question], Sequence[Answer], bool]:
+    """Whether the name has an address, or that is not known: False only where the DNS says that it has none.
+
+    One type after the other: most names have an A record, and one that does not exist has neither.
+    """
+    [ipv4] = yield [Question(name, A)]
+    if ipv4.status is not Status.NO_DATA:
+        return ipv4.status is not Status.NO_NAME
+    [ipv6] = yield [Question(name, AAAA)]
+    return not is_negative(ipv6)
 
 
 # Whether a list behaves

@@ -72,6 +72,6 @@ def ask(lookup: Lookup, envelope: Envelope, answers: Answers) -> tuple[list[Find
     return findings, rounds
 
 
-def both(name: str) -> list[Question]:
-    """The two questions for a host's addresses."""
-    return [Question(name, A), Question(name, AAAA)]
+def addresses_of(name: str) -> list[list[Question]]:
+    """The questions for a host's addresses, one after the other."""
+    return [[Question(name, A)], [Question(name, AAAA)]]
