@@ -171,6 +171,7 @@ OTHERS: dict[str, Callable[[], Message]] = {
     "50 MB of empty lines in a multipart": lambda: message(_MULTIPART, "\n" * (25 * MB)),
     "50 MB of --": lambda: message(_MULTIPART, _lines("--\n", 50 * MB)),
     "50 MB of needless dots": lambda: message("", ".\n" * (16 * MB)),
+    "6 MB of needless dots": lambda: message("", ".\n" * (2 * MB)),
     "50 MB of base64 of =": lambda: message(_BASE64, "=" * 50 * MB),
     "50 MB of base64 of padded quartets": lambda: message(_BASE64, "QQ==" * (50 * MB // 4)),
     "50 MB of uuencode without octets": lambda: message("", "begin 644 x\n" + "`\n" * (16 * MB)),
@@ -249,7 +250,7 @@ LARGEST = [
     "50,000 parts", "10 MB header of a part", "zip bomb", "zip bomb, overlapping", "gzip of 1 GB", "base64 of spaces",
     "base64 of padded quartets", "delimiters", "HTML of <", "HTML of entities", "50 MB of Cyrillic",
     "50 MB of Cyrillic in base64", "a line of 10 MB", "quoted-printable of =00", "uuencode of lines", "20,000 files",
-    "50 MB of empty lines", "50 MB of needless dots", "50 MB of UTF-16",
+    "50 MB of empty lines", "6 MB of needless dots", "50 MB of UTF-16",
     "49 messages with large headers", "UTF-7 shifted", "a zip of 60,000 files",
 ]  # fmt: skip
 
