@@ -47,6 +47,8 @@ class Looking:
 
     def take(self, question: Question, answer: Answer) -> None:
         """An answer of the resolver."""
+        if self._closed:
+            return
         self._asked.discard(question)
         self._ask(self.inquiry.take(question, answer))
         self.on_answer()
@@ -69,9 +71,8 @@ class Looking:
             return
         self._closed = True
         self.on_answer = nothing
-        for question in self._asked:
+        for question in tuple(self._asked):
             self._resolver.forget(question, self)
-        self._asked.clear()
         for one in self.inquiry.running:
             if (zone := one.lookup.zone) and one.questions and not is_replaced:
                 self._counters.add_zone(zone, "asked")

@@ -154,11 +154,23 @@ class Resolver:
                 del self._waiting[search], self._searches[question]
             elif not search.askers:
                 self._abandoned[search] = None
+                if self._waiting:
+                    self._drop(search)
+                    self._start_waiting()
 
     def _drop(self, search: Search) -> None:
         """Nobody waits for it, and its socket is needed."""
         search.abandon()
         del self._abandoned[search], self._searches[search.question]
+
+    def _start_waiting(self) -> None:
+        """Who has waited longest for a socket gets one, if there is one."""
+        while self._waiting and len(self.tries) < MAX_SOCKETS:
+            waiting, _ = self._waiting.popitem(last=False)
+            if waiting.has_time:
+                waiting.try_next()
+            else:
+                self._tell_askers(waiting, _IN_VAIN)
 
     # What searches do
 
@@ -176,12 +188,7 @@ class Resolver:
     def finish(self, search: Search, answer: Answer) -> None:
         """Whoever asked is told, and who waited for a socket gets one."""
         self._tell_askers(search, answer)
-        while self._waiting and len(self.tries) < MAX_SOCKETS:
-            waiting, _ = self._waiting.popitem(last=False)
-            if waiting.has_time:
-                waiting.try_next()
-            else:
-                self._tell_askers(waiting, _IN_VAIN)
+        self._start_waiting()
 
     def _tell_askers(self, search: Search, answer: Answer) -> None:
         question = search.question

@@ -311,6 +311,22 @@ def test_who_waits_takes_the_place_of_who_does_not(
     assert again is None, "what was given up has not been answered"
 
 
+def test_who_gives_up_gives_up_his_socket_to_who_waits(
+    asking: Asking, server: HostileDns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_SOCKETS", 2)
+    impatient, waiting = Asker(), Asker()
+    asking.loop.now = begun = time.monotonic()
+    for name in ("1.silent.example", "2.silent.example"):
+        server.fault_of[name] = faults.nothing
+        assert asking.resolver.ask(Question(name, A), impatient) is None
+    assert asking.resolver.ask(Question("yes.example", A), waiting) is None
+    asking.resolver.forget(Question("2.silent.example", A), impatient)
+    asking.run_until(lambda: bool(waiting.answers))
+    assert waiting.answers[0][1].status is Status.FOUND
+    assert time.monotonic() - begun < TIMEOUT
+
+
 def test_whoever_asks_again_for_what_was_abandoned_keeps_it(
     asking: Asking, server: HostileDns, monkeypatch: pytest.MonkeyPatch
 ) -> None:
