@@ -303,8 +303,8 @@ class Master:
         self._draining, self._coming = self._coming, None
 
     def _new_generation(self, configuration: Configuration, *living: Generation) -> Generation:
-        return Generation(configuration, self._give_rows(configuration, list(living)),
-                          self._number_zones(configuration, list(living)))
+        rows = self._give_rows(configuration, list(living))
+        return Generation(configuration, rows, self._number_zones(configuration, list(living)))
 
     def _number_zones(self, configuration: Configuration, living: list[Generation]) -> dict[str, int]:
         """Each list keeps its number as long as a profile of a living generation asks it."""

@@ -9,9 +9,8 @@ from typing import Any
 
 from mwall.config.grammar import Variable
 from mwall.message.addresses import addresses_in, each_address, has_display_name
-from mwall.message.fields_added import format_score
 from mwall.policy.checks import TIME_SLICE, Check, Envelope, Finding, Look, MailHeader, Request
-from mwall.policy.scores import parse_score
+from mwall.policy.scores import flag
 from mwall.smtp.addresses import Mailbox
 
 # A value up to this long is read at once; of a longer one, so many addresses, or fewer where much else is read.
@@ -20,14 +19,10 @@ _STEPS = 256
 _RECIPIENTS = 4096
 
 
-def _flag(name: str, meaning: str) -> Variable:
-    return Variable(name, parse_score, "0", meaning=meaning, example="0.5", show=format_score)
-
-
 VARIABLES: tuple[Variable, ...] = (
-    _flag("to_required", "no recipient is in a To or Cc field; the value is the score"),
-    _flag("from_required", "the reverse-path is in no From field; the value is the score"),
-    _flag("realname_required", "no From field has a display name; the value is the score"),
+    flag("to_required", "no recipient is in a To or Cc field", "0.5"),
+    flag("from_required", "the reverse-path is in no From field", "0.5"),
+    flag("realname_required", "no From field has a display name", "0.5"),
 )
 
 

@@ -7,20 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mwall.config.grammar import Variable
-from mwall.message.fields_added import format_score
 from mwall.policy.checks import Finding
 from mwall.policy.content import ContentCheck, Scanner
-from mwall.policy.scores import parse_score
+from mwall.policy.scores import flag
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable(
-        "encoding_invalid", parse_score, "0", example="1", show=format_score,
-        meaning="the structure or an encoding can be read in more than one way; the value is the score",
-    ),
-    Variable(
-        "archive_unreadable", parse_score, "0", example="1", show=format_score,
-        meaning="an archive is encrypted, damaged or too large to be looked into; the value is the score",
-    ),
+    flag("encoding_invalid", "the structure or an encoding can be read in more than one way"),
+    flag("archive_unreadable", "an archive is encrypted, damaged or too large to be looked into"),
 )  # fmt: skip
 
 

@@ -8,17 +8,13 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
 from mwall.config.grammar import Variable
-from mwall.message.fields_added import format_score
 from mwall.policy.checks import Envelope, Finding
 from mwall.policy.lookups import Lookup, Needs, Steps, bounds_of
-from mwall.policy.scores import parse_score
+from mwall.policy.scores import flag
 from mwall.policy.zones import ascii_name, has_address
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable(
-        "helo_required", parse_score, "0", example="1", show=format_score,
-        meaning="the EHLO name is no address literal and resolves to nothing; the value is the score",
-    ),
+    flag("helo_required", "the EHLO name is no address literal and resolves to nothing"),
 )  # fmt: skip
 
 

@@ -12,13 +12,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from mwall.config.grammar import Variable, quoted
-from mwall.message.fields_added import format_score
 from mwall.message.html import without_invisible
 from mwall.message.kinds import contradiction
 from mwall.message.structure import Part
 from mwall.policy.checks import Finding
 from mwall.policy.content import ContentCheck, File, Scanner
-from mwall.policy.scores import Scored, parse_score, scored
+from mwall.policy.scores import Scored, flag, scored
 
 _TYPE_PATTERN = re.compile(r"[a-z0-9*?!#$&^_.+\[\]-]+/[a-z0-9*?!#$&^_.+\[\]-]+")
 _LONGEST_NAME = 1000
@@ -53,10 +52,7 @@ VARIABLES: tuple[Variable, ...] = (
         "filename_reject", scored(parse_name_pattern), "", repeatable=True, example="3,*.exe",
         meaning="the name of a part, or of a file in an archive, matches this pattern",
     ),
-    Variable(
-        "type_mismatch", parse_score, "0", example="2", show=format_score,
-        meaning="a file is not what its type or name says, as a program called a picture; the value is the score",
-    ),
+    flag("type_mismatch", "a file is not what its type or name says, as a program called a picture", "2"),
 )  # fmt: skip
 
 

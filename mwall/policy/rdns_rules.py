@@ -8,24 +8,17 @@ from typing import Any
 
 from mwall.config.grammar import Variable
 from mwall.dns.answers import AAAA, PTR, A, Answer, Question, Status
-from mwall.message.fields_added import format_score
 from mwall.policy.checks import Envelope, Finding
 from mwall.policy.lookups import Lookup, Needs, Steps, bounds_of
-from mwall.policy.scores import parse_score
+from mwall.policy.scores import flag
 from mwall.policy.zones import is_name, is_negative
 
 # An address may have thousands of names, and each costs a question.
 MAX_NAMES = 10
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable(
-        "rdns_required", parse_score, "0", example="1", show=format_score,
-        meaning="the client's address has no name; the value is the score",
-    ),
-    Variable(
-        "rdns_confirmed", parse_score, "0", example="1", show=format_score,
-        meaning="the client's address has no name that leads back to it; the value is the score",
-    ),
+    flag("rdns_required", "the client's address has no name"),
+    flag("rdns_confirmed", "the client's address has no name that leads back to it"),
 )  # fmt: skip
 
 

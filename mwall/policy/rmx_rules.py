@@ -8,17 +8,13 @@ from typing import Any
 
 from mwall.config.grammar import Variable
 from mwall.dns.answers import MX, Answer, Exchange, Question, Status
-from mwall.message.fields_added import format_score
 from mwall.policy.checks import Envelope, Finding
 from mwall.policy.lookups import Lookup, Needs, Steps, bounds_of
-from mwall.policy.scores import parse_score
+from mwall.policy.scores import flag
 from mwall.policy.zones import ascii_name, domain_of, has_address
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable(
-        "rmx_required", parse_score, "0", example="2", show=format_score,
-        meaning="mail to the reverse-path could not be returned: its domain takes none; the value is the score",
-    ),
+    flag("rmx_required", "mail to the reverse-path could not be returned: its domain takes none", "2"),
 )  # fmt: skip
 
 

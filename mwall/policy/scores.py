@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Generic, NamedTuple, TypeVar
 
-from mwall.config.grammar import quoted
+from mwall.config.grammar import Variable, quoted
+from mwall.message.fields_added import format_score
 
 DEFAULT_SCORE = 1000
 
@@ -37,6 +38,12 @@ def parse_limit(text: str) -> int:
     if limit <= 0:
         raise ValueError(f'{quoted(text)} is not more than 0; to refuse everything write reject="1"')
     return limit
+
+
+def flag(name: str, meaning: str, example: str = "1") -> Variable:
+    """A variable that is a score alone, for a check that looks for nothing in particular; 0 is off."""
+    meaning = f"{meaning}; the value is the score"
+    return Variable(name, parse_score, "0", meaning=meaning, example=example, show=format_score)
 
 
 def scored(parse_value: Callable[[str], _Value]) -> Callable[[str], Scored[_Value]]:
